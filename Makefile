@@ -1,0 +1,43 @@
+# Jobyard: `make run` shows it working, `make test` proves it.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test quick lint types format clean
+
+help:            ## What there is
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+run: $(READY)    ## Workers, an embedded Valkey and sample jobs of every built-in type (ARGS=--once ends by itself)
+	@$(BIN)/jobyard up $(ARGS)
+
+test: $(READY)   ## Everything: lint, types and all tests, on Valkey 9 and on Debian's Redis 7
+	@tests/install-servers
+	@$(MAKE) --no-print-directory lint types
+	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
+
+quick: $(READY)  ## Lint, types and the tests that need seconds
+	@$(MAKE) --no-print-directory lint types
+	@$(BIN)/pytest -n auto --dist worksteal -m "not slow" $(ARGS)
+
+lint: $(READY)   ## Style and layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-cache
+
+types: $(READY)  ## mypy, strict
+	@$(BIN)/mypy
+
+format: $(READY) ## Put the code into shape
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean:           ## Remove what the other targets made
+	rm -rf $(VENV) .cache .jobyard
+
+$(READY): pyproject.toml Makefile
+	@tests/install-environment $(PYTHON) $(VENV)
+	@touch $@

@@ -1,0 +1,48 @@
+"""Jobyard: background jobs on Redis, for Python on Kubernetes.
+
+    import jobyard
+
+    @jobyard.actor(queue_name="emails", retry=jobyard.RetryPolicy(attempts=3, initial=2, factor=2))
+    def welcome(address: str) -> None: ...
+
+    welcome.send("ada@example.org")
+
+Workers are started by `jobyard worker MODULE`; ordinary Dramatiq actors work just as well.
+"""
+
+from jobyard.actor import JobyardActor, actor
+from jobyard.broker import JobyardBroker, get_broker
+from jobyard.context import current_job, report_progress
+from jobyard.errors import (
+    Cancelled,
+    FieldError,
+    JobyardError,
+    PayloadError,
+    PermanentError,
+    Retry,
+    RetryAfter,
+)
+from jobyard.priority import Priority
+from jobyard.retry import RetryPolicy
+
+__all__ = [
+    # Declaring jobs
+    "JobyardActor",
+    "Priority",
+    "RetryPolicy",
+    "actor",
+    # The broker
+    "JobyardBroker",
+    "get_broker",
+    # Inside a job
+    "current_job",
+    "report_progress",
+    # Errors
+    "Cancelled",
+    "FieldError",
+    "JobyardError",
+    "PayloadError",
+    "PermanentError",
+    "Retry",
+    "RetryAfter",
+]

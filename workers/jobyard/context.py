@@ -1,0 +1,54 @@
+"""What a running job can ask and say: its id, its attempt, whether it is cancelled, and how far it is.
+
+Outside a job `current_job()` is None and `report_progress()` does nothing, so that an actor's function can be called
+directly, in a test for instance.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Protocol
+
+
+class CurrentJob(Protocol):
+    """The job that this thread or task is running.
+
+    Attributes:
+        id: the job's id.
+        queue: the queue that it came from.
+        actor: the name of its actor.
+        attempt: which attempt this is, from 1.
+        cancelled: True as soon as somebody has asked to cancel the job. A job that works in steps may look here and stop;
+            otherwise `jobyard.errors.Cancelled` is raised in it.
+    """
+
+    id: str
+    queue: str
+    actor: str
+    attempt: int
+    cancelled: bool
+
+    def report_progress(self, percent: float, message: str, counts: dict[str, float]) -> None: ...
+
+
+_current: ContextVar[CurrentJob | None] = ContextVar("jobyard_current_job", default=None)
+enter = _current.set
+leave = _current.reset
+
+
+def current_job() -> CurrentJob | None:
+    """The job that is running here, or None."""
+    return _current.get()
+
+
+def report_progress(percent: float, message: str = "", **counts: float) -> None:
+    """Tell how far the running job is. Cheap to call often: what is sent to Redis is throttled.
+
+    Args:
+        percent: from 0 to 100.
+        message: one line for people.
+        counts: figures of your own, `rows=1200`.
+    """
+    job = _current.get()
+    if job is not None:
+        job.report_progress(min(100.0, max(0.0, float(percent))), message, counts)

@@ -1,0 +1,64 @@
+"""The exceptions that an application meets: what it may raise inside a job, and what the broker raises at it.
+
+Errors of the connection to Redis are in `jobyard.broker.errors`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dramatiq.errors import Retry
+from dramatiq.middleware import Interrupt
+
+__all__ = ["Cancelled", "FieldError", "JobyardError", "PayloadError", "PermanentError", "Retry", "RetryAfter"]
+
+
+class JobyardError(Exception):
+    """Base class of what Jobyard raises."""
+
+
+class PermanentError(JobyardError):
+    """Raise it inside a job that can never succeed: the job becomes a dead letter now, whatever attempts it has left."""
+
+
+class RetryAfter(JobyardError):
+    """Raise it inside a job to run it again after a given time WITHOUT using an attempt.
+
+    For "come back later" answers of another system (HTTP 429 or 503 with Retry-After). `Retry(delay=milliseconds)`, which
+    is Dramatiq's own, uses an attempt.
+
+    Args:
+        seconds: how long to wait, at least 0.
+        reason: for the log and the job's history.
+    """
+
+    def __init__(self, seconds: float, reason: str = "") -> None:
+        super().__init__(reason or f"try again in {seconds:g} s")
+        self.seconds = max(0.0, float(seconds))
+        self.reason = reason
+
+
+class Cancelled(Interrupt):
+    """Raised inside a running job that somebody cancelled. A BaseException, so that `except Exception` lets it pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing that is wrong with a payload: where (`transformations.resize.width`) and what."""
+
+    path: str
+    message: str
+
+
+class PayloadError(JobyardError, ValueError):
+    """A payload was refused at enqueue. `fields` says what is wrong, and where."""
+
+    def __init__(self, actor: str, fields: list[FieldError]) -> None:
+        lines = "; ".join(f"{field.path or '(payload)'}: {field.message}" for field in fields)
+        super().__init__(f"payload of {actor!r} refused: {lines}")
+        self.actor = actor
+        self.fields = fields
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.actor, self.fields)
