@@ -8,12 +8,14 @@ on the host name. Proxies from the environment play no part at this level of url
 from __future__ import annotations
 
 import functools
+import http.client
 import socket
 import ssl
 from pathlib import Path
 
 import urllib3.connection
 from urllib3.util import Url
+from urllib3.util.response import assert_header_parsing
 
 from jobyard.jobs.download.deadline import Deadline, DeadlineSocket, DeadlineTLSSocket
 from jobyard.jobs.download.policy import Policy
@@ -56,7 +58,21 @@ class Opener:
         raise failure
 
 
+class StrictResponse(http.client.HTTPResponse):
+    """Refuses a head that can't be parsed to its end.
+
+    Whatever stands behind the bad line is lost, `Content-Length` perhaps, so that a cut-off answer would pass for a
+    whole one. urllib3 only logs it, with the whole URL.
+    """
+
+    def begin(self) -> None:
+        super().begin()
+        assert_header_parsing(self.msg)
+
+
 class CheckedHTTPConnection(urllib3.connection.HTTPConnection):
+    response_class = StrictResponse
+
     def __init__(self, host: str, port: int, opener: Opener) -> None:
         super().__init__(host, port)
         self._opener = opener
@@ -66,6 +82,8 @@ class CheckedHTTPConnection(urllib3.connection.HTTPConnection):
 
 
 class CheckedHTTPSConnection(urllib3.connection.HTTPSConnection):
+    response_class = StrictResponse
+
     def __init__(self, host: str, port: int, opener: Opener, context: ssl.SSLContext) -> None:
         super().__init__(host, port, ssl_context=context)
         self._opener = opener
