@@ -173,7 +173,7 @@ def _sections(
     yield Section(
         "From visit to purchase",
         Chart.FUNNEL,
-        (Column("Step", Kind.TEXT), Column("Sessions", Kind.COUNT), Column("Of the step before", Kind.SHARE)),
+        (Column("Step", Kind.TEXT), Column("Sessions", Kind.COUNT), Column("Went on", Kind.SHARE)),
         [
             (step, count, share(count, reached[max(0, number - 1)]))
             for number, (step, count) in enumerate(zip(STEPS, reached, strict=True))

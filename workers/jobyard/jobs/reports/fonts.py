@@ -40,8 +40,7 @@ class Typeface:
         if character.isspace() or unicodedata.category(character) in ("Cc", "Cf"):
             return " " if character.isspace() else ""
         plain = "".join(part for part in unicodedata.normalize("NFKD", character) if ord(part) in self.has)
-        if not plain:
-            self.lacking = True
+        self.lacking = True
         return plain or "?"
 
 

@@ -40,8 +40,13 @@ class Period:
         return datetime.combine(self.end + _DAY, time.min)
 
     def before(self) -> Period:
-        """The period of the same length that ends where this one starts, to compare with."""
-        return Period(self.start - timedelta(days=self.days), self.start - _DAY)
+        """The period to compare with, just before this one: as many months if it is whole months, otherwise as many days."""
+        last = self.start - _DAY
+        if self.start.day == 1 and (self.end + _DAY).day == 1:
+            months = (self.end.year - self.start.year) * 12 + self.end.month - self.start.month + 1
+            first = self.start.year * 12 + self.start.month - 1 - months
+            return Period(date(first // 12, first % 12 + 1, 1), last)
+        return Period(self.start - timedelta(days=self.days), last)
 
     @property
     def unit(self) -> Unit:

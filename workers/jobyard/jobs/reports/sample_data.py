@@ -29,11 +29,12 @@ LAST_DAY: Final = date(2025, 12, 31)
 _REGIONS: Final = {
     # name: (share of customers, growth over the two years, cities)
     "Nordics": (0.27, 0.35, ("Bergen", "Malmö", "Tromsø", "Turku", "Aarhus", "Umeå", "Reykjavík")),
-    "Central Europe": (0.31, 0.55, ("Zürich", "Innsbruck", "Köln", "Brno", "München", "Łódź", "Graz")),
+    "Central Europe": (0.31, 0.55, ("Zürich", "Innsbruck", "Köln", "Brno", "München", "Kraków", "Graz")),
     "British Isles": (0.17, 0.10, ("Leeds", "Cork", "Inverness", "Cardiff", "Bristol", "Galway")),
     "Southern Europe": (0.15, 0.80, ("Málaga", "Torino", "Porto", "Bilbao", "Ljubljana", "Lleida")),
     "Benelux": (0.10, 0.25, ("Utrecht", "Liège", "Ghent", "Maastricht", "Luxembourg")),
 }
+_CITIES: Final = tuple(city for _, _, cities in _REGIONS.values() for city in cities)
 _PEOPLE: Final = (
     # id, name, role, region, active
     ("1", "Astrid Holm", "admin", None, 1),
@@ -85,50 +86,15 @@ _PRODUCTS: Final = {
         ("Gas canister, 6 pack", 4200, 10),
     ),
 }
-_SHOP_WORDS: Final = (
-    "Outfitters",
-    "Mountain Supply",
-    "Outdoor",
-    "Trail & Camp",
-    "Bergsport",
-    "Alpine Store",
-    "Gear Co-op",
-)
-_SHOP_NAMES: Final = (
-    "North Star",
-    "Green Valley",
-    "Blue Lake",
-    "Old Mill",
-    "High Route",
-    "Red Kite",
-    "Lone Pine",
-    "Edelweiss",
-)
+_SHOP_WORDS: Final = ("Outfitters", "Outdoor", "Trail & Camp", "Sports", "Supply", "Gear Co-op")
+_SHOP_NAMES: Final = ("Polaris", "Greenvale", "Blue Lake", "Ridgeway", "Red Kite", "Lone Pine", "Edelweiss", "Tarn")
 _FIRST_NAMES: Final = (
-    "Anna",
-    "Björn",
-    "Chiara",
-    "Dylan",
-    "Elif",
-    "Françoise",
-    "Greta",
-    "Hugo",
-    "Inês",
-    "Jan",
-    "Kaja",
-    "Lars",
+    *("Anna", "Björn", "Chiara", "Dylan", "Elif", "Françoise", "Greta", "Hugo", "Inês", "Jan", "Kaja", "Lars"),
+    *("Maëlle", "Niall", "Oskar", "Paula", "Renske", "Signe", "Tomáš"),
 )
 _LAST_NAMES: Final = (
-    "Andersson",
-    "Müller",
-    "Rossi",
-    "Murphy",
-    "Dvořák",
-    "García",
-    "Jansen",
-    "Lindqvist",
-    "O’Brien",
-    "Peeters",
+    *("Andersson", "Müller", "Rossi", "Murphy", "García", "Jansen", "Lindqvist", "O’Brien", "Peeters", "Hansen"),
+    *("Keller", "Moreau", "Novák", "Virtanen", "Łukasik"),
 )
 
 _ORDER_CHANNELS: Final = {"store": 0.52, "partner": 0.31, "web": 0.17}
@@ -218,11 +184,13 @@ def _times(rng: Random, day: date, count: int) -> list[str]:
 
 
 def _orders(rng: Random, customers: list[Row], prices: list[int]) -> Iterator[Row]:
+    shops = {row[0] for row in customers if str(row[1]).endswith(_CITIES)}
     by_region: list[tuple[list[int], list[float]]] = []
     for region in range(1, len(_REGIONS) + 1):
         ids = [int(row[0] or 0) for row in customers if row[2] == region]
-        # A few customers buy much, most buy little.
-        by_region.append((ids, list(accumulate(rng.paretovariate(1.3) for _ in ids))))
+        # Shops buy more than people, and a few of them much more.
+        appetites = (rng.paretovariate(2.5) * (6 if number in shops else 1) for number in ids)
+        by_region.append((ids, list(accumulate(appetites))))
     popularity = list(accumulate(weight for rows in _PRODUCTS.values() for _, _, weight in rows))
     channels, channel_shares = list(_ORDER_CHANNELS), list(accumulate(_ORDER_CHANNELS.values()))
     number = 0

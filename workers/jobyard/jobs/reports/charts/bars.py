@@ -17,7 +17,7 @@ def bars(section: Section, currency: str, width: float, size: float) -> Scene:
     column = section.plotted[0]
     kind = section.columns[column].kind
     figures = [short(kind, row[column], currency) for row in section.rows]
-    room = width * 0.36
+    room = width * 0.44
     names = [fitted(str(row[0]), size, room) for row in section.rows]
     left = max((text_width(name, size) for name in names), default=0) + size
     right = width - max((text_width(figure, size) for figure in figures), default=0) - size

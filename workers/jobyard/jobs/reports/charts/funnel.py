@@ -30,7 +30,7 @@ def funnel(section: Section, currency: str, width: float, size: float) -> Scene:
         text_y = top + size * 1.1
         bar_y, thick = top + size * 1.5, size * 0.95
         length = max(2.0, width * row[1] / first)
-        tip = f"{row[0]}: {count}, {row[1] / first * 100:.1f} % of all"
+        tip = f"{row[0]}: {count}, {row[1] / first * 100:.1f}\u00a0% of all"
         scene.shapes.extend(
             [
                 Label(0, text_y, str(row[0]), size, Ink.TEXT),

@@ -20,7 +20,7 @@ def over_time(section: Section, unit: Unit, currency: str, width: float, height:
     # Counts have no halves, so small ones get no ticks between.
     top = max((row[column] for row in section.rows for column in section.plotted), default=0)
     marks = [mark for mark in ticks(top) if kind is not Kind.COUNT or mark == int(mark)]
-    labels = [short(kind, mark, currency) for mark in marks]
+    labels = [short(kind, mark, currency, tick=True) for mark in marks]
     left = max(text_width(label, size) for label in labels) + size
     right = width - size * 1.5
     above = size * 2.6 if len(section.plotted) > 1 else size * 0.9
@@ -54,7 +54,7 @@ def over_time(section: Section, unit: Unit, currency: str, width: float, height:
 def _name_points(
     scene: Scene, section: Section, unit: Unit, x: Callable[[int], float], height: float, size: float
 ) -> None:
-    named = spread(len(section.rows), int(scene.width // (size * 6)))
+    named = spread(len(section.rows), int(scene.width // (size * 7)))
     years = {row[0].year for row in section.rows}
     for place, index in enumerate(named):
         day = section.rows[index][0]

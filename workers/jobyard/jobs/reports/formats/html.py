@@ -6,10 +6,11 @@ from functools import lru_cache
 from typing import IO
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from jobyard.jobs.reports.charts.layout import scene_of
 from jobyard.jobs.reports.charts.svg import to_svg
-from jobyard.jobs.reports.report import Chart, Column, Report, Section
+from jobyard.jobs.reports.report import Chart, Column, Kind, Report, Section
 from jobyard.jobs.reports.wording import NUMERIC, change, short, tone, words
 
 _WIDE, _HALF, _OVER_TIME_HEIGHT, _TEXT = 1000.0, 470.0, 270.0, 12.0
@@ -28,10 +29,12 @@ def write_html(report: Report, file: IO[bytes], *, most_rows: int) -> None:
         full=lambda column, value: words(column.kind, value, report.currency, cents=True),
         total=lambda column, value: words(column.kind, value, report.currency),
         short=lambda figure: short(figure.kind, figure.value, report.currency),
+        short_before=lambda figure: short(figure.kind, figure.before, report.currency),
+        compared=any(figure.before is not None for figure in report.figures),
         in_full=lambda figure: words(figure.kind, figure.value, report.currency),
         change=change,
         tone=tone,
-        numeric=_numeric,
+        look=_look,
         over_time=Chart.OVER_TIME,
     ).dump(file, encoding="utf-8")
 
@@ -41,8 +44,10 @@ def _chart(section: Section, report: Report) -> str:
     return to_svg(scene_of(section, report, width, _TEXT, over_time_height=_OVER_TIME_HEIGHT))
 
 
-def _numeric(column: Column) -> bool:
-    return column.kind in NUMERIC
+def _look(column: Column) -> Markup:
+    if column.kind in NUMERIC:
+        return Markup(' class="number"')
+    return Markup(' class="time"') if column.kind in (Kind.TIME, Kind.DATE) else Markup("")
 
 
 @lru_cache(maxsize=1)

@@ -27,10 +27,10 @@ from reportlab.platypus import (
 
 from jobyard.jobs.reports.charts.drawing import COLOURS, to_drawing
 from jobyard.jobs.reports.charts.layout import scene_of
-from jobyard.jobs.reports.charts.scene import Ink, fitted
+from jobyard.jobs.reports.charts.scene import Ink, fitted, text_width
 from jobyard.jobs.reports.fonts import Typeface
 from jobyard.jobs.reports.formats.pdf_pages import numbered_pages
-from jobyard.jobs.reports.report import Chart, Column, KeyFigure, Kind, Report, Section
+from jobyard.jobs.reports.report import Chart, Column, KeyFigure, Report, Section
 from jobyard.jobs.reports.wording import NUMERIC, change, short, tone, words
 
 _SIDE: Final = 15 * mm
@@ -45,8 +45,7 @@ _TABLE_TEXT: Final = 7.0
 _TEXT, _FAINT, _EDGE = COLOURS[Ink.TEXT], COLOURS[Ink.FAINT], COLOURS[Ink.GRID]
 _STRIPE: Final = HexColor("#f6f7fb")
 _TONES: Final = {"good": HexColor("#15803d"), "bad": HexColor("#b42318"), "flat": _FAINT}
-# How much of a line each column of the rows gets, by what it holds.
-_SHARES: Final = {Kind.TEXT: 1.5, Kind.TIME: 1.35, Kind.ID: 0.7, Kind.COUNT: 0.8, Kind.MONEY: 1.0, Kind.SECONDS: 1.0}
+_CELL_SIDE: Final = 4.0
 
 
 def write_pdf(report: Report, file: IO[bytes], *, most_rows: int, typeface: Typeface) -> None:
@@ -87,7 +86,7 @@ class _Writer:
         story = self._head()
         if report.empty_note:
             return [*story, Spacer(0, 16 * mm), self._text(report.empty_note, 11, _FAINT)]
-        story += [Spacer(0, 5 * mm), self._figures(), Spacer(0, 7 * mm), *self._charts()]
+        story += [Spacer(0, 5 * mm), self._figures(), Spacer(0, 2 * mm), self._compared(), *self._charts()]
         story += [NextPageTemplate("totals"), PageBreak(), *self._totals()]
         shown = min(most_rows, report.row_count)
         if shown:
@@ -147,8 +146,17 @@ class _Writer:
             self._text(short(figure.kind, figure.value, self.report.currency), 15, bold=True),
         ]
         moved = change(figure)
-        cell.append(self._text(f"{moved} on the period before" if moved else " ", 7.5, _TONES[tone(figure)]))
+        cell.append(self._text(f"{moved} from {self._before(figure)}" if moved else " ", 7.5, _TONES[tone(figure)]))
         return cell
+
+    def _before(self, figure: KeyFigure) -> str:
+        return "" if figure.before is None else short(figure.kind, figure.before, self.report.currency)
+
+    def _compared(self) -> Paragraph:
+        before = self.report.period.before()
+        known = any(figure.before is not None for figure in self.report.figures)
+        told = f"Changes are against {before}." if known else f"There is no data of {before} to compare with."
+        return self._text(told, 7.5, _FAINT)
 
     def _charts(self) -> list[Flowable]:
         """Charts over time take the whole width, the others stand in pairs."""
@@ -156,14 +164,14 @@ class _Writer:
         pair: list[list[Flowable]] = []
         for section in self.report.sections:
             if section.chart is Chart.OVER_TIME:
-                story += [KeepTogether(self._chart(section, _WIDTH)), Spacer(0, 7 * mm)]
+                story += [Spacer(0, 6 * mm), KeepTogether(self._chart(section, _WIDTH))]
                 continue
             pair.append(self._chart(section, _HALF))
             if len(pair) == 2:
-                story += [_side_by_side(pair), Spacer(0, 7 * mm)]
+                story += [Spacer(0, 6 * mm), _side_by_side(pair)]
                 pair = []
         if pair:
-            story.append(_side_by_side([*pair, []]))
+            story += [Spacer(0, 6 * mm), _side_by_side([*pair, []])]
         return story
 
     def _chart(self, section: Section, width: float) -> list[Flowable]:
@@ -184,13 +192,13 @@ class _Writer:
                 for row in section.rows
             ]
             # The label column takes what the figures leave.
-            narrow = 22 * mm if len(section.columns) == 3 else 17.5 * mm
+            narrow = 20 * mm
             widths = [_HALF - narrow * (len(section.columns) - 1), *[narrow] * (len(section.columns) - 1)]
             table = self._table(section.columns, cells, widths)
-            # The heading and the first lines stay together; a long table may go on in the next column.
-            story += [self._heading(section.title), Spacer(0, 1.5 * mm), table, Spacer(0, 6 * mm)]
-        for heading in story[::4]:
+            heading = self._heading(section.title)
             heading.keepWithNext = True
+            table.spaceBefore, table.spaceAfter = 1.5 * mm, 6 * mm
+            story += [heading, table]
         return story
 
     def _rows(self, shown: int) -> list[Flowable]:
@@ -207,18 +215,28 @@ class _Writer:
             [words(column.kind, value, report.currency, cents=True) for column, value in zip(columns, row, strict=True)]
             for row in report.rows(shown)
         ]
-        shares = [_SHARES.get(column.kind, 1.0) for column in columns]
-        whole = landscape(A4)[0] - 2 * _SIDE
-        widths = [whole * share / sum(shares) for share in shares]
         return [
             self._heading(report.noun.capitalize()),
             self._text(note, 8, _FAINT),
             Spacer(0, 3 * mm),
-            self._table(columns, cells, widths),
+            self._table(columns, cells, self._widths(columns, cells, landscape(A4)[0] - 2 * _SIDE)),
         ]
 
+    def _widths(self, columns: Sequence[Column], cells: list[list[str]], whole: float) -> list[float]:
+        """Widths of columns that fill `whole` points, by what is in them. If that is too much, the widest are cut."""
+        wanted = [text_width(column.title, _TABLE_TEXT, self.typeface.bold) for column in columns]
+        for row in cells:
+            wanted = [
+                max(width, text_width(text, _TABLE_TEXT, self.typeface.regular))
+                for width, text in zip(wanted, row, strict=True)
+            ]
+        wanted = [width + 2 * _CELL_SIDE for width in wanted]
+        most = widest(wanted, whole)
+        spare = max(0.0, whole - sum(wanted)) / len(wanted)
+        return [min(width, most) + spare for width in wanted]
+
     def _table(self, columns: Sequence[Column], cells: list[list[str]], widths: list[float]) -> Table:
-        room = [width - 6 for width in widths]
+        room = [width - 2 * _CELL_SIDE for width in widths]
         size, typeface = _TABLE_TEXT, self.typeface
 
         def fit(row: Sequence[str], font: str) -> list[str]:
@@ -235,13 +253,24 @@ class _Writer:
             ("LINEBELOW", (0, 0), (-1, 0), 0.75, _FAINT),
             ("LINEBELOW", (0, 1), (-1, -1), 0.4, _EDGE),
             ("ROWBACKGROUNDS", (0, 1), (-1, -1), [white, _STRIPE]),
-            *_padding(3, 2.2),
+            *_padding(_CELL_SIDE, 2.2),
         ]
         for number, column in enumerate(columns):
             if column.kind in NUMERIC:
                 look.append(("ALIGN", (number, 0), (number, -1), "RIGHT"))
         table.setStyle(TableStyle(look))
         return table
+
+
+def widest(wanted: Sequence[float], whole: float) -> float:
+    """The limit to which widths must be cut so that they add up to at most `whole`."""
+    left, count = whole, len(wanted)
+    for width in sorted(wanted):
+        if width * count > left:
+            return left / count
+        left -= width
+        count -= 1
+    return max(wanted, default=whole)
 
 
 def _side_by_side(pair: Sequence[list[Flowable]]) -> Table:

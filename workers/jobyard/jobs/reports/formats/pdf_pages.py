@@ -43,7 +43,7 @@ def numbered_pages(report: Report, typeface: Typeface, side: float) -> type[Canv
             self.drawRightString(width - side, 9 * mm, f"Page {number} of {of}")
             # Only now is every text of the document known.
             if typeface.lacking:
-                told = "“?” stands for characters that the font of this document lacks; the report as html shows them."
+                told = "Characters that the font of this document lacks are replaced; the report as html has them."
                 self.drawString(side, 5.5 * mm, told)
 
     return NumberedPages
