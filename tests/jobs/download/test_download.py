@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import socket
 import time
 import zlib
 from typing import Any, BinaryIO
@@ -259,10 +260,12 @@ def test_no_more_than_the_announced_length_is_taken(server: Any, allowed: Downlo
     assert fetch(url, allowed) == b"hello"
 
 
-def test_nobody_listening_is_worth_a_retry(server: Any) -> None:
-    server.http.socket.close()
-    with pytest.raises(DownloadError, match="refused"):
-        fetch(server.url(), DownloadSettings(allow=f"127.0.0.1:{server.port}"))
+def test_nobody_listening_is_worth_a_retry() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # Keeps the port from others, and doesn't listen.
+        port = taken.getsockname()[1]
+        with pytest.raises(DownloadError, match="refused"):
+            fetch(f"http://127.0.0.1:{port}/", DownloadSettings(allow=f"127.0.0.1:{port}"))
 
 
 # Time

@@ -26,7 +26,8 @@ def to_working_mode(image: Image.Image) -> Image.Image:
         return image
     if mode.startswith("I;16") or (mode == "I" and image.format == "PNG"):
         # A plain conversion would cut off at 255 instead of taking the upper byte.
-        return image.point(lambda value: value * (1 / 256)).convert("L")
+        native = image if mode in ("I", "I;16") else image.convert("I")
+        return native.point(lambda value: value * (1 / 256)).convert("L")
     if mode in ("1", "L", "La"):
         return image.convert("LA" if transparent else "L")
     if mode in ("P", "PA", "RGB", "RGBa", "RGBX", "YCbCr", "HSV"):

@@ -54,12 +54,18 @@ def check_pixels(size: tuple[int, int], max_pixels: int, what: str) -> None:
 
 
 def orientation_of(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 (upright) where there is none that makes sense. To be asked before `load`."""
-    if image.format == "TIFF":
-        return 1  # Pillow turns TIFF images itself while it decodes them.
+    """The EXIF orientation, 1 to 8; 1 (upright) where there is none that makes sense. To be asked before `load`.
+
+    Raises:
+        ImageRefused: the data is damaged or ends too early. Other formats than JPEG are decoded here, since a PNG may
+            name its orientation behind its pixels, and a TIFF is turned by Pillow while it is decoded.
+    """
+    if not isinstance(image, JpegImagePlugin.JpegImageFile):
+        with refusing_damage():
+            image.load()
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # noqa: BLE001 - EXIF is parsed by Pillow, which raises anything on damaged data, and damage is common
+    except Exception:  # noqa: BLE001 - Pillow raises anything on damaged EXIF, which is harmless
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 

@@ -53,7 +53,9 @@ def plan(source: Size, resize: Resize | None) -> Plan:
             return Plan((1.0, 1.0), wanted, wanted)
         case "cover":
             scale = max(by_width, by_height)
-            keep = (min(1.0, by_width / scale), min(1.0, by_height / scale))
+            # The two proportions, cross-multiplied: exact, unlike a quotient of the scales.
+            wider, higher = resize.width * high, resize.height * wide
+            keep = (min(1.0, wider / higher), min(1.0, higher / wider))
             if scale > 1.0 and not resize.upscale:
                 wanted = _times(wanted, 1.0 / scale)
             return Plan(keep, wanted, wanted)
