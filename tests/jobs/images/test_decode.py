@@ -15,6 +15,7 @@ from PIL import Image
 from jobyard.errors import PermanentError
 from jobyard.jobs.images import ImageRefused, ImageSettings
 from jobyard.jobs.images.decode import load, open_image, orientation_of
+from jobyard.jobs.images.jpeg_scans import count_scans
 
 SETTINGS = ImageSettings()
 EVERYTHING = ImageSettings(formats="jpg,png,webp,avif,gif,bmp,tiff")
@@ -138,6 +139,36 @@ def test_a_png_with_very_many_texts_is_refused() -> None:
     text = chunk(b"zTXt", b"Comment\x00\x00" + zlib.compress(bytes(1_000_000), 9))
     with pytest.raises(ImageRefused, match="damaged"):
         decode(png(10, 10, rows(10, 10), text * 100))
+
+
+def with_scans(content: bytes, more: int) -> bytes:
+    """A progressive JPEG whose last scan is there again and again."""
+    last = content.rindex(b"\xff\xda")
+    return content[:-2] + content[last:-2] * more + b"\xff\xd9"
+
+
+def test_a_jpeg_that_makes_its_decoder_walk_over_it_endlessly_is_refused_before_it_does(pictures: Any) -> None:
+    content = pictures.as_bytes(Image.new("RGB", (4_000, 4_000)), "JPEG", progressive=True)
+    start = time.monotonic()
+    with pytest.raises(ImageRefused, match="more than 200 scans"):
+        decode(with_scans(content, 20_000))
+    assert time.monotonic() - start < 1
+
+
+def test_scans_are_counted_as_a_decoder_would(pictures: Any) -> None:
+    content = pictures.as_bytes(pictures.quarters(), "JPEG", progressive=True, restart_marker_blocks=1)
+    scans = count_scans(content)
+    assert scans == 10
+    assert count_scans(with_scans(content, 7)) == scans + 7
+    assert count_scans(content[: len(content) // 2]) <= scans
+
+
+def test_what_only_looks_like_scans_is_no_reason_to_refuse(pictures: Any) -> None:
+    """Phones put a video behind the picture, cameras a thumbnail into the EXIF data."""
+    video = b"\xff\xda" * 1_000
+    content = pictures.as_bytes(pictures.quarters(), "JPEG", comment=video) + video
+    assert content.count(b"\xff\xda") >= 2_000
+    assert decode(content).size == (80, 60)
 
 
 # Other formats

@@ -14,6 +14,7 @@ from PIL import ExifTags, Image, JpegImagePlugin, UnidentifiedImageError
 
 from jobyard.jobs.images.errors import ImageRefused
 from jobyard.jobs.images.formats import READABLE
+from jobyard.jobs.images.jpeg_scans import check_scans
 from jobyard.jobs.images.settings import ImageSettings
 
 # How much larger than needed a JPEG is decoded, so that the last step, a good filter, decides how it looks.
@@ -37,6 +38,8 @@ def open_image(file: IO[bytes], settings: ImageSettings, hint: str = "") -> Imag
         said = f" (the sender says {hint[:80]!r})" if hint else ""
         raise ImageRefused(f"not a whole image in an accepted format: {', '.join(settings.readable)}{said}") from None
     check_pixels(image.size, settings.max_pixels, "the image")
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        check_scans(file)
     return image
 
 
