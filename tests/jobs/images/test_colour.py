@@ -34,7 +34,9 @@ def _text(value: str) -> bytes:
     return data + bytes(-len(data) % 4)
 
 
-def profile(space: str, description: str, tags: dict[str, bytes]) -> bytes:
+def profile(
+    space: str, description: str, tags: dict[str, bytes], connection: str = "XYZ ", device: str = "mntr"
+) -> bytes:
     """An ICC profile of version 2.1."""
     tags = {"desc": _text(description), "wtpt": _xyz(WHITE), "cprt": b"text\0\0\0\0none\0\0\0\0", **tags}
     offset = 128 + 4 + 12 * len(tags)
@@ -43,9 +45,8 @@ def profile(space: str, description: str, tags: dict[str, bytes]) -> bytes:
         table += name.encode() + struct.pack(">II", offset + len(data), len(tag))
         data += tag
     head = bytearray(128)
-    struct.pack_into(
-        ">I4s4s4s4s4s", head, 0, offset + len(data), b"none", b"\x02\x10\0\0", b"mntr", space.encode(), b"XYZ "
-    )
+    kinds = (b"none", b"\x02\x10\0\0", device.encode(), space.encode(), connection.encode())
+    struct.pack_into(">I4s4s4s4s4s", head, 0, offset + len(data), *kinds)
     head[36:40] = b"acsp"
     head[68:80] = _xyz(WHITE)[8:]
     return bytes(head) + table + data
@@ -60,6 +61,15 @@ def rgb_profile(red: str = "r", green: str = "g", blue: str = "b", description: 
 
 def grey_profile(gamma: float) -> bytes:
     return profile("GRAY", "test grey", {"kTRC": _gamma(gamma)})
+
+
+def cmyk_profile(lightness: int) -> bytes:
+    """A profile of a press on which every mixture of inks comes out as the same grey; `lightness` from 0 to 100."""
+    grey = bytes((round(lightness * 2.55), 128, 128))  # Lab
+    straight = bytes(range(256))
+    unit = struct.pack(">9i", *(65_536 if place % 4 == 0 else 0 for place in range(9)))
+    table = b"mft1\0\0\0\0" + bytes((4, 3, 2, 0)) + unit + straight * 4 + grey * 2**4 + straight * 3
+    return profile("CMYK", "test press", {"A2B0": table + bytes(-len(table) % 4)}, connection="Lab ", device="prtr")
 
 
 def near(pixel: object, colour: tuple[int, ...]) -> bool:
@@ -113,6 +123,12 @@ def test_srgb_itself_changes_nothing() -> None:
 def test_a_profile_that_does_not_fit_is_ignored(mode: str, damaged: bytes | None) -> None:
     image = Image.new(mode, (4, 4), 100 if mode == "L" else (12, 34, 56))
     assert to_srgb(image, damaged).tobytes() == image.tobytes()
+
+
+def test_a_cmyk_profile_is_applied() -> None:
+    result = to_srgb(Image.new("CMYK", (4, 4), (255, 0, 0, 0)), cmyk_profile(lightness=50))
+    assert result.mode == "RGB"
+    assert near(result.getpixel((1, 1)), (119, 119, 119))  # L* = 50
 
 
 @pytest.mark.parametrize("damaged", [None, b"not a profile", rgb_profile()])
