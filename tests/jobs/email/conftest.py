@@ -47,7 +47,7 @@ class Received:
     recipients: list[str]
     content: bytes
     options: list[str]
-    session: int
+    client_port: int
 
     @property
     def message(self) -> EmailMessage:
@@ -100,7 +100,7 @@ class Handler:
                     list(envelope.rcpt_tos),
                     envelope.content,
                     list(envelope.mail_options),
-                    id(session),
+                    session.peer[1],
                 )
             )
         return reply or "250 OK"

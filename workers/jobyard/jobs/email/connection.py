@@ -125,30 +125,25 @@ def _start_tls(smtp: smtplib.SMTP, context: ssl.SSLContext, where: str) -> None:
 
 def _log_in(smtp: smtplib.SMTP, username: str, password: str, where: str) -> None:
     offered = smtp.esmtp_features.get("auth", "").upper().split()
+    if not offered:
+        raise MailSecurityError(f"{where} does not offer a login; unset JOBYARD_SMTP_USERNAME if it needs none")
+    if "PLAIN" in offered:
+        # Not by smtplib.login(): it prefers CRAM-MD5, which is weaker under TLS, and takes ASCII only.
+        secret = base64.b64encode(f"\0{username}\0{password}".encode()).decode("ascii")
+        reply = Reply.of(*smtp.docmd("AUTH", f"PLAIN {secret}"))
+        if not reply.accepted:
+            raise _login_error(reply, username, where)
+        return
+    if not (username + password).isascii():
+        raise MailSecurityError(f"{where} takes only ASCII in a login, since it doesn't offer AUTH PLAIN")
     try:
-        if "PLAIN" in offered:
-            # Not by smtplib.login(): it prefers CRAM-MD5, which is weaker under TLS, and takes ASCII only.
-            secret = base64.b64encode(f"\0{username}\0{password}".encode()).decode("ascii")
-            code, text = smtp.docmd("AUTH", f"PLAIN {secret}")
-            reply = Reply.of(code, text)
-            if not reply.accepted:
-                raise _login_error(reply, username, where)
-        elif not (username + password).isascii():
-            raise MailSecurityError(f"{where} takes only ASCII in a login, since it doesn't offer AUTH PLAIN")
-        else:
-            smtp.login(username, password)
+        smtp.login(username, password)
     except smtplib.SMTPAuthenticationError as error:
-        raise _login_error(Reply.of(error.smtp_code, error.smtp_error), username, where) from None
-    except smtplib.SMTPServerDisconnected:
+        raise _login_error(Reply.of(error.smtp_code, error.smtp_error), username, where) from error
+    except (smtplib.SMTPResponseException, smtplib.SMTPServerDisconnected):
         raise
-    except smtplib.SMTPNotSupportedError:
-        raise MailSecurityError(
-            f"{where} does not offer a login; unset JOBYARD_SMTP_USERNAME if it needs none"
-        ) from None
-    except smtplib.SMTPResponseException:
-        raise
-    except smtplib.SMTPException:
-        raise MailSecurityError(f"{where} offers no way to log in that is known here: {' '.join(offered)}") from None
+    except smtplib.SMTPException as error:
+        raise MailSecurityError(f"{where} offers no login that is known here: {' '.join(offered)}") from error
 
 
 def _login_error(reply: Reply, username: str, where: str) -> Exception:

@@ -55,7 +55,9 @@ def _text(text: str) -> str:
 
 
 def _filename(name: str) -> str:
-    _one_line(name)
+    name = _one_line(name).strip()
+    if not name:
+        raise _refusal("filename", "give a file name")
     if "/" in name or "\\" in name or name in (".", ".."):
         raise _refusal("filename", "give a file name without directories")
     if len(name.encode()) > 255:
@@ -143,7 +145,7 @@ class Attachment(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    filename: Annotated[str, Field(min_length=1), AfterValidator(_filename)]
+    filename: Annotated[str, AfterValidator(_filename)]
     content_type: Annotated[str, Field(max_length=127), AfterValidator(_content_type)] | None = None
     url: Annotated[str, Field(max_length=2048), AfterValidator(_url)] | None = None
     object: Annotated[str, AfterValidator(_object)] | None = None
