@@ -58,6 +58,12 @@ class RetryPolicy:
                 return policy
         return self
 
+    def most_attempts(self) -> int | None:
+        """The most attempts that this policy, or one of its exceptions, gives; None: without end."""
+        limits = [self.attempts, *(policy.attempts for _, policy in self.exceptions if policy is not None)]
+        known = [limit for limit in limits if limit is not None]
+        return max(known) if len(known) == len(limits) else None
+
     def wait(self, attempt: int, rand: Callable[[], float] = random.random) -> float | None:
         """Seconds to wait after the failure of attempt number `attempt` (from 1); None: there is no further attempt."""
         if self.attempts is not None and attempt >= self.attempts:

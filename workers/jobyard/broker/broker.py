@@ -2,31 +2,430 @@
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, Final
 
 import dramatiq
-from dramatiq.middleware import Middleware
+import redis.exceptions as wire
+from dramatiq import Message
+from dramatiq.errors import ActorNotFound, QueueJoinTimeout
+from dramatiq.middleware import Middleware, Retries
+from dramatiq.results import Results
+
+from jobyard.broker import checks, keys
+from jobyard.broker.checks import Durability
+from jobyard.broker.consumer import DramatiqConsumer
+from jobyard.broker.dead_letters import DeadLetters
+from jobyard.broker.delivery import Again, Delivery, FollowUp
+from jobyard.broker.envelope import seal
+from jobyard.broker.errors import BrokerUnavailableError
+from jobyard.broker.hooks import Hooks
+from jobyard.broker.inspector import Inspector
+from jobyard.broker.keys import QueueKeys
+from jobyard.broker.link import Link
+from jobyard.broker.paging import pages
+from jobyard.broker.policy import QueuePolicy
+from jobyard.broker.results import JobResults
+from jobyard.broker.scripts import Argument, pack, script
+from jobyard.broker.server import server
+from jobyard.priority import Priority, clamp
+
+#: Jobs in one call of a bulk enqueue.
+_BULK: Final = 1000
+LONGEST_ID: Final = 256
+#: A delay of more than this many milliseconds (20 years) is a mistake.
+LONGEST_DELAY: Final = 20 * 366 * 86_400_000
 
 
 class JobyardBroker(dramatiq.Broker):
-    def __init__(self, url: str = "redis://127.0.0.1:6379/0", *, middleware: list[Middleware] | None = None) -> None:
-        self.queues: Any = {}
-        super().__init__(middleware=middleware)
-        self.queues = {}
-        self.actor_options.add("retry")
-        self.url = url
+    """A Dramatiq broker on Redis or Valkey that loses nothing.
+
+    Thread-safe. Makes no connection before the first job.
+
+    Args:
+        url: see `jobyard.broker.server`.
+        middleware: as for every Dramatiq broker; None: Dramatiq's own, with retries and results of ours.
+        namespace: prefix of all keys, so that several systems can share one Redis.
+        durability: when `enqueue` may return: `memory`: Redis has the job; `aof`: it is on the server's disk; `quorum`:
+            `replicas` replicas have it as well. One for all queues, or by queue's name (those that are not named: memory).
+        replicas: for `quorum`.
+        default_priority: for actors that set none (Dramatiq's 0 means "not set").
+        patience: seconds for which a producer's call is tried again when Redis can't be reached; then it raises.
+        options: what redis-py's connections take besides, such as `ssl_ca_certs`.
+    """
+
+    def __init__(
+        self,
+        url: str = "redis://127.0.0.1:6379/0",
+        *,
+        middleware: list[Middleware] | None = None,
+        namespace: str = "jobyard",
+        durability: Durability | Mapping[str, Durability] = "memory",
+        replicas: int = 1,
+        default_priority: int = Priority.NORMAL,
+        patience: float = 10.0,
+        **options: Any,
+    ) -> None:
+        self.queues: dict[str, QueueKeys] = {}
+        self.namespace = namespace
+        self.server = server(url, **options)
+        self.patience = patience
+        self.default_priority = clamp(default_priority)
+        self._durability = durability
+        self._replicas = replicas
+        self._local = threading.local()
+        self._keys: dict[str, QueueKeys] = {}
+        self._announced: set[str] = set()
+        self._checked = False
+        self._hooks: Hooks | None = None
+        if middleware is None:
+            from jobyard.middleware import default_middleware
+
+            middleware = default_middleware()
+        kept = self.queues
+        super().__init__(middleware=[])
+        self.queues = kept
+        for one in middleware:
+            self.add_middleware(one)
+        if not any(isinstance(one, Results) for one in self.middleware):
+            self.add_middleware(JobResults(self))
+
+    # Middleware ----------------------------------------------------------------------------------------------------
+
+    def add_middleware(self, middleware: Middleware, **where: Any) -> None:
+        """As in Dramatiq. Its own `Retries` is replaced by ours with the same settings; results of your own replace ours."""
+        if type(middleware) is Retries:
+            from jobyard.middleware.retries import JobRetries
+
+            middleware = JobRetries.adopt(middleware)
+        for kind in (Results, Retries):
+            if isinstance(middleware, kind):
+                self.middleware = [one for one in self.middleware if not isinstance(one, kind)]
+        self._hooks = None
+        super().add_middleware(middleware, **where)
+        self._hooks = None
+
+    @property
+    def hooks(self) -> Hooks:
+        """The hooks of the middleware as it is now."""
+        if self._hooks is None:
+            self._hooks = Hooks(self.middleware, self.logger)
+        return self._hooks
+
+    def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        self.hooks.before("before_" + signal, self, *args, **kwargs)
+
+    def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        # Under Dramatiq's own worker this is where a job's end is decided; ours calls the hooks itself.
+        if signal in ("process_message", "skip_message") and args and isinstance(args[0], Delivery):
+            with self.recording(args[0]):
+                self.hooks.after("after_" + signal, self, *args, **kwargs)
+        else:
+            self.hooks.after("after_" + signal, self, *args, **kwargs)
+
+    @contextmanager
+    def recording(self, delivery: Delivery) -> Iterator[None]:
+        """While a job's end is decided, `enqueue` on this thread writes nothing: it records on the delivery.
+
+        The script that finishes the job then accepts what follows from it: together, or not at all. So retries, pipelines,
+        callbacks and whatever an application's own middleware sends can't get lost between two calls.
+        """
+        before = getattr(self._local, "delivery", None)
+        self._local.delivery = delivery
+        try:
+            yield
+        finally:
+            self._local.delivery = before
+
+    # Declaring -----------------------------------------------------------------------------------------------------
 
     def declare_queue(self, queue_name: str) -> None:
+        """Make a queue known to this process. No I/O: it happens when modules are imported."""
         if queue_name not in self.queues:
             self.emit_before("declare_queue", queue_name)
-            self.queues[queue_name] = None
+            self.queues[queue_name] = self.keys(queue_name)
             self.emit_after("declare_queue", queue_name)
+
+    def keys(self, queue_name: str) -> QueueKeys:
+        """The keys of a queue."""
+        found = self._keys.get(queue_name)
+        if found is None:
+            found = self._keys[queue_name] = QueueKeys(self.namespace, queue_name)
+        return found
+
+    # Enqueueing ----------------------------------------------------------------------------------------------------
+
+    def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
+        """Accept a job. When this returns, Redis has it (or its disk, see `durability`).
+
+        A message whose id is known already, in whatever state its job is, changes nothing.
+
+        Args:
+            delay: in milliseconds.
+
+        Raises:
+            BrokerUnavailableError: Redis could not be reached in time. Whether the job was accepted is then unknown; sending
+                the same message again is safe.
+            BrokerFullError, BrokerRefusedError: it was not accepted.
+            ValueError: it can never be accepted.
+        """
+        hooks = self.hooks
+        hooks.before("before_enqueue", self, message, delay)
+        delivery: Delivery | None = getattr(self._local, "delivery", None)
+        job = self._follow_up(message, delay)
+        if delivery is None:
+            self._accept(job.queue_name, [job])
+        elif job.job_id == delivery.message_id and job.queue_name == delivery.queue_name:
+            delivery.again = Again(job.delay, counted=True, envelope=job.envelope)
+        else:
+            delivery.follow_ups.append(job)
+        hooks.after("after_enqueue", self, message, delay)
+        return message
+
+    def enqueue_many(self, messages: Iterable[Message[Any]], *, delay: int | None = None) -> int:
+        """Accept many jobs, a thousand in a call. Each call is accepted as a whole or not at all.
+
+        Returns:
+            How many were new.
+
+        Raises:
+            As `enqueue`; calls before the one that failed stay accepted. Sending all of them again is safe.
+        """
+        hooks = self.hooks
+        by_queue: defaultdict[str, list[FollowUp]] = defaultdict(list)
+        sent = list(messages)
+        for message in sent:
+            hooks.before("before_enqueue", self, message, delay)
+            by_queue[message.queue_name].append(self._follow_up(message, delay))
+        new = 0
+        for name, jobs in by_queue.items():
+            for some in pages(jobs, _BULK):
+                new += self._accept(name, some)
+        for message in sent:
+            hooks.after("after_enqueue", self, message, delay)
+        return new
+
+    def accept_follow_ups(self, jobs: Sequence[FollowUp]) -> None:
+        """Accept jobs that follow from another one. For Redis Cluster, where no script can do both."""
+        for job in jobs:
+            self._accept(job.queue_name, [job])
+
+    def _follow_up(self, message: Message[Any], delay: int | None) -> FollowUp:
+        if not 0 < len(message.message_id) <= LONGEST_ID:
+            raise ValueError(f"a message's id has 1 to {LONGEST_ID} characters, not {len(message.message_id)}")
+        if delay is not None and delay > LONGEST_DELAY:
+            raise ValueError(f"a delay of {delay} ms is more than 20 years")
+        priority = self.priority_of(message)
+        wait = 0 if delay is None or delay < 0 else int(delay)
+        return FollowUp(message.queue_name, message.message_id, seal(message, priority), priority, wait)
+
+    def priority_of(self, message: Message[Any]) -> int:
+        """The message's own priority, else its actor's, else the default."""
+        own = message.options.get("priority")
+        if own is not None:
+            return clamp(own)
+        actor = self.actors.get(message.actor_name)
+        if actor is None or not actor.priority:
+            return self.default_priority
+        return clamp(actor.priority)
+
+    def _accept(self, queue_name: str, jobs: Sequence[FollowUp]) -> int:
+        queue = self.keys(queue_name)
+        link = self.link
+        if queue_name not in self._announced:
+            self.announce([queue_name])
+        local = self._local
+        local.calls += 1
+        arguments: list[Argument] = [local.calls]
+        for job in jobs:
+            arguments += (job.job_id, job.envelope, job.priority, job.delay)
+        all_keys = (queue.call(local.caller), *queue.all)
+        durability = self._durability if isinstance(self._durability, str) else self._durability.get(queue_name, "memory")
+        confirm = checks.confirmation(durability, self._replicas, self.patience)
+        if confirm is None:
+            new = link.call(script("enqueue"), all_keys, arguments)
+        else:
+            try:
+                new, reply = link.call_and_confirm(script("enqueue"), all_keys, arguments, pack(confirm))
+            except wire.ResponseError as error:
+                raise checks.explain_unconfirmed(error) from None
+            if not checks.confirmed(durability, self._replicas, reply):
+                raise BrokerUnavailableError(
+                    f"the job is accepted, but its durability {durability!r} was not confirmed within {self.patience:g} s"
+                )
+        # -1: this very call had been applied, and its reply got lost.
+        return len(jobs) if new < 0 else int(new)
+
+    # Connections ---------------------------------------------------------------------------------------------------
+
+    @property
+    def link(self) -> Link:
+        """This thread's connection."""
+        local = self._local
+        link: Link | None = getattr(local, "link", None)
+        if link is None:
+            from jobyard.broker.dispatcher import new_token
+
+            link = local.link = Link(self.server, patience=self.patience)
+            local.caller = new_token()
+            local.calls = 0
+            self.check()
+        return link
+
+    def check(self) -> None:
+        """Make sure, once, that this Redis can be trusted with jobs.
+
+        Raises:
+            BrokerRefusedError: it can't; the message says what to set.
+        """
+        if self._checked:
+            return
+        link = Link(self.server, patience=self.patience)
+        try:
+            text = link.command(b"INFO")
+            checks.check(_info(text), self.server.address)
+        finally:
+            link.close()
+        self._checked = True
+
+    def announce(self, queue_names: Iterable[str]) -> None:
+        """Enter queues into the registry, so that they can be listed."""
+        new = [name for name in queue_names if name not in self._announced]
+        if new:
+            key = keys.registry(self.namespace)
+            self.link.command(b"SADD", key, *new, key=key)
+            self._announced.update(new)
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        link: Link | None = getattr(self._local, "link", None)
+        if link is not None:
+            link.close()
+
+    # Operating -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def inspector(self) -> Inspector:
+        """What can be asked about queues and jobs."""
+        return Inspector(self)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        """What can be done with dead letters."""
+        return DeadLetters(self)
+
+    def configure(self, queue_name: str, policy: QueuePolicy) -> QueuePolicy:
+        """Change those parts of a queue's policy that are set in `policy`. Returns the whole policy."""
+        fields = {name: value for name, value in policy.to_fields().items() if name in policy.model_fields_set}
+        self.announce([queue_name])
+        flat = [part for pair in fields.items() for part in pair]
+        reply = self.link.call(script("configure"), self.keys(queue_name).all, flat)
+        texts = [part.decode() for part in reply]
+        return QueuePolicy.from_fields(dict(zip(texts[::2], texts[1::2], strict=True)))
+
+    def pause(self, queue_name: str) -> None:
+        """Start no more jobs of this queue; accept them still."""
+        self.configure(queue_name, QueuePolicy(paused=True))
+
+    def resume(self, queue_name: str) -> None:
+        """Undo `pause`."""
+        self.configure(queue_name, QueuePolicy(paused=False))
+
+    def cancel(self, job_id: str, *, queue: str | None = None) -> str:
+        """Cancel a job: at once where it waits; where it runs, its worker is asked to interrupt it.
+
+        Returns:
+            The state that the job had: waiting, delayed (both: it is cancelled now), active (it will stop soon), or dead,
+            completed, cancelled, unknown (nothing was done).
+        """
+        for name in [queue] if queue is not None else self.inspector.queues():
+            state, caller = self.link.call(script("cancel"), self.keys(name).all, [job_id])
+            if state != b"unknown":
+                if caller:
+                    # Only a nudge: the worker sees it at its next renewal in any case.
+                    self.link.command(b"PUBLISH", keys.worker_channel(self.namespace, caller.decode()), b"cancel")
+                return str(state.decode())
+        return "unknown"
+
+    def revoke(self, token: str, cause: bytes, *, started: Sequence[str] | None = None) -> int:
+        """A worker is dead: its jobs run again at once.
+
+        Args:
+            token: the dead worker's.
+            cause: a JSON object that is kept with the attempt.
+            started: ids of the jobs that were running. The attempt of others doesn't count. None: not known, all count.
+
+        Returns:
+            How many jobs went back.
+        """
+        arguments: list[Argument] = [token, cause, "all" if started is None else "some", *(started or ())]
+        return sum(self.link.call(script("revoke"), self.keys(name).all, arguments) for name in self.inspector.queues())
+
+    # What else Dramatiq asks of a broker ---------------------------------------------------------------------------
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 30000) -> DramatiqConsumer:
+        self.check()
+        self.announce([queue_name])
+        return DramatiqConsumer(self, queue_name, prefetch, timeout)
+
+    def flush(self, queue_name: str) -> None:
+        """Discard all waiting and delayed jobs of a queue. They are counted as discarded."""
+        for place in ("ready", "scheduled"):
+            while self.link.call(script("discard"), self.keys(queue_name).all, [place]):
+                pass
+
+    def flush_all(self) -> None:
+        """Discard all waiting and delayed jobs of all queues that this process knows."""
+        for queue_name in self.queues:
+            self.flush(queue_name)
+
+    def join(self, queue_name: str, *, interval: int = 50, timeout: int | None = None) -> None:
+        """Wait until a queue has no waiting, delayed or running job. For tests.
+
+        Args:
+            interval, timeout: in milliseconds.
+
+        Raises:
+            QueueJoinTimeout: it still has some.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout / 1000
+        while True:
+            stats = self.inspector.stats(queue_name)
+            if stats.waiting + stats.delayed + stats.active == 0:
+                return
+            if deadline is not None and time.monotonic() >= deadline:
+                raise QueueJoinTimeout(queue_name)
+            time.sleep(interval / 1000)
+
+    def get_actor(self, actor_name: str) -> dramatiq.Actor[..., Any]:
+        try:
+            return self.actors[actor_name]
+        except KeyError:
+            raise ActorNotFound(actor_name) from None
+
+
+def _info(text: bytes) -> dict[str, Any]:
+    lines = (line.partition(":") for line in text.decode().splitlines() if ":" in line)
+    return {name: value for name, _, value in lines}
+
+
+_choosing = threading.Lock()
 
 
 def get_broker() -> dramatiq.Broker:
     """Dramatiq's global broker; where none is set yet, a `JobyardBroker` from the settings becomes it."""
     from dramatiq import broker as current
 
-    if current.global_broker is None:
-        dramatiq.set_broker(JobyardBroker())
+    from jobyard.settings import BrokerSettings
+
+    with _choosing:
+        if current.global_broker is None:
+            logging.getLogger("jobyard").debug("No broker is set: making one from the settings.")
+            dramatiq.set_broker(BrokerSettings().make_broker())
     return dramatiq.get_broker()

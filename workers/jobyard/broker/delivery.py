@@ -1,0 +1,201 @@
+"""One run of a job in a worker, from fetch to finish: the message as middleware sees it, and what shall become of the job.
+
+Middleware records on the delivery; nothing is written to Redis until the one script call that finishes the job.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+from dramatiq import Message
+from dramatiq.broker import MessageProxy
+from dramatiq.errors import DecodeError
+from dramatiq.middleware import Shutdown, SkipMessage
+
+from jobyard.broker.envelope import Content, unseal
+from jobyard.errors import Cancelled
+from jobyard.priority import Priority
+
+#: Longest text that is kept of an error, in characters.
+LONGEST_MESSAGE: Final = 2_000
+LONGEST_TRACEBACK: Final = 8_000
+
+#: Progress is sent at most once in so many seconds.
+PROGRESS_INTERVAL: Final = 0.5
+
+UNREADABLE: Final = "(unreadable)"
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The job shall run again.
+
+    Attributes:
+        delay: in milliseconds.
+        counted: whether the attempt that just ended counts.
+        envelope: the job's new envelope, where a middleware changed the message; None: unchanged.
+    """
+
+    delay: int
+    counted: bool = True
+    envelope: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """A job that is accepted together with the end of this one, or not at all. `delay` is in milliseconds."""
+
+    queue_name: str
+    job_id: str
+    envelope: bytes
+    priority: int
+    delay: int
+
+
+class Delivery(MessageProxy):
+    """A message with its run.
+
+    Attributes:
+        call: number of the call that fetched it. With the worker's token it is the fence of this run.
+        attempt: which attempt this is, from 1.
+        priority: as at enqueue.
+        again: set when the job shall run again.
+        spent: it had used up its attempts before this one (they killed their workers), so it was not run.
+        follow_ups: jobs that start with the end of this one.
+        result: what the job returned, encoded; None where there is nothing to keep.
+        fetched_at, started_at: `time.monotonic()` of this process; started_at is 0 while it is not started.
+        cancelled: somebody asked to cancel the job.
+        lost: the lease is gone, somebody else may run the job; what this run ends with will not count.
+        error: set instead of a content where the envelope can't be read.
+        reporter: sends a progress report; None where nobody listens.
+    """
+
+    def __init__(self, queue_name: str, job_id: str, call: int, attempt: int, envelope: bytes, fetched_at: float) -> None:
+        self.failed = False
+        self._exception: BaseException | None = None
+        self._built: Message[Any] | None = None
+        self.error: DecodeError | None = None
+        try:
+            content = unseal(envelope)
+        except DecodeError as error:
+            content = Content(UNREADABLE, (), {}, {}, 0, Priority.NORMAL)
+            self.error = error
+        self.queue_name = queue_name
+        self.message_id = job_id
+        self.actor_name, self.args, self.kwargs, self.options, self.message_timestamp, self.priority = content
+        if attempt > 1:
+            # Dramatiq counts in the message; here the broker counts, and programs find the figure where they expect it.
+            self.options["retries"] = attempt - 1
+        self.call = call
+        self.attempt = attempt
+        self.again: Again | None = None
+        self.spent = False
+        self._kept_error = b""
+        self.follow_ups: list[FollowUp] = []
+        self.result: bytes | None = None
+        self.fetched_at = fetched_at
+        self.started_at = 0.0
+        self.cancelled = False
+        self.lost = False
+        self.reporter: Callable[[Delivery, bytes], None] | None = None
+        self._reported_at = 0.0
+
+    @property
+    def _message(self) -> Message[Any]:  # type: ignore[override]
+        # Built on demand: most jobs never need it, and it costs as much as running a small one.
+        if self._built is None:
+            self._built = Message(
+                self.queue_name,
+                self.actor_name,
+                self.args,
+                self.kwargs,
+                self.options,
+                self.message_id,
+                self.message_timestamp,
+            )
+        return self._built
+
+    # What `jobyard.current_job()` shows of it.
+
+    @property
+    def id(self) -> str:
+        return self.message_id
+
+    @property
+    def queue(self) -> str:
+        return self.queue_name
+
+    @property
+    def actor(self) -> str:
+        return self.actor_name
+
+    def report_progress(self, percent: float, message: str, counts: dict[str, float]) -> None:
+        now = time.monotonic()
+        if self.reporter is None or (percent < 100 and now - self._reported_at < PROGRESS_INTERVAL):
+            return
+        self._reported_at = now
+        self.reporter(self, msgspec.json.encode({"percent": percent, "message": message[:200], "counts": counts}))
+
+    def outcome(self) -> str:
+        """What becomes of the job: completed, retry, later, back, dead, spent or cancelled. See `exchange.lua`."""
+        error = self._exception
+        if self.spent:
+            return "spent"
+        if isinstance(error, Cancelled):
+            return "cancelled"
+        if isinstance(error, Shutdown) and not self.failed:
+            return "back"
+        if self.failed:
+            return "dead"
+        if self.again is not None:
+            return "retry" if self.again.counted else "later"
+        # Dramatiq drops a job that failed and that no middleware cared for. We don't.
+        if error is not None and not isinstance(error, SkipMessage):
+            return "dead"
+        return "completed"
+
+    def error_detail(self) -> bytes:
+        """The error as a JSON object, for the job's history; empty where there is none."""
+        error = self.error or self._exception
+        if error is None or self.spent:
+            return b""
+        return self._kept_error or describe(error)
+
+    def keep_error(self) -> None:
+        """Keep the text of the exception and let go of its frames, which hold everything that the job had in hand."""
+        if self._exception is not None:
+            self._kept_error = describe(self._exception)
+            self._exception = self._exception.with_traceback(None)
+
+
+def describe(error: BaseException, **more: Any) -> bytes:
+    """An exception as the JSON object that is kept in a job's history: error, message, traceback, worker, and `more`."""
+    text = str(error)
+    lines = "".join(traceback.format_exception(error, limit=-30)) if error.__traceback__ is not None else ""
+    return msgspec.json.encode(
+        {
+            "error": type(error).__name__,
+            "message": text if len(text) <= LONGEST_MESSAGE else text[:LONGEST_MESSAGE] + " …",
+            "traceback": lines if len(lines) <= LONGEST_TRACEBACK else "… " + lines[-LONGEST_TRACEBACK:],
+            "worker": worker_name(),
+            **more,
+        }
+    )
+
+
+def worker_name() -> str:
+    """How people know this process: the pod's (or host's) name and the process id."""
+    return f"{_host()}/{os.getpid()}"
+
+
+@cache
+def _host() -> str:
+    return os.environ.get("JOBYARD_POD_NAME") or socket.gethostname()

@@ -1,0 +1,213 @@
+"""The client's side of `exchange.lua`: what is done goes out, what comes next comes in, in one call.
+
+Operations are collected here by any thread and leave with the next call. A call whose reply got lost is sent again, the
+very same, until it is answered: nothing that a worker finished is forgotten, however long Redis is away.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from jobyard.broker.delivery import Delivery
+from jobyard.broker.keys import QueueKeys
+from jobyard.broker.link import Link
+from jobyard.broker.scripts import Argument, script
+
+#: Operations of one kind and queue in one call. Lua's stack bounds it.
+_BULK: Final = 1000
+
+
+@dataclass(slots=True)
+class Answer:
+    """What one call brought.
+
+    Attributes:
+        deliveries: jobs to run.
+        wait: seconds that an idle caller may block at most; None: until it is woken.
+        evicted: how many dead letters had to go because of the retention policy.
+        stale: how many operations came too late, since the job was no longer ours.
+    """
+
+    deliveries: list[Delivery] = field(default_factory=list)
+    wait: float | None = None
+    evicted: int = 0
+    stale: int = 0
+
+
+class Exchange:
+    """All calls of one worker process to one node.
+
+    Args:
+        link: used only here.
+        namespace: prefix of all keys.
+        queues: the queues to fetch from.
+        token: the worker's name in fences; no spaces.
+        lease: seconds.
+    """
+
+    def __init__(self, link: Link, namespace: str, queues: Sequence[str], token: str, lease: float) -> None:
+        self._link = link
+        self._namespace = namespace
+        self._fetching = [QueueKeys(namespace, name) for name in queues]
+        self._call_key = self._fetching[0].call(token)
+        self._token = token.encode()
+        self._lease = int(lease * 1000)
+        self._script = script("exchange")
+
+        self._mutex = threading.Lock()  # guards what is collected
+        self._done: defaultdict[str, list[Delivery]] = defaultdict(list)
+        self._back: defaultdict[str, list[Delivery]] = defaultdict(list)
+        self._ends: list[Delivery] = []
+        self.oldest: float = 0.0  # monotonic time of the first operation that has not left; 0: none
+
+        self._calling = threading.Lock()  # one call at a time
+        self._number = 0
+        self._left = False  # whether there was too much for one call
+        self._unanswered: tuple[list[bytes], list[Argument], list[str]] | None = None
+
+    @property
+    def queues(self) -> list[str]:
+        """The names of the queues that are fetched from."""
+        return [keys.name for keys in self._fetching]
+
+    @property
+    def pending(self) -> bool:
+        """Whether something has not left yet, or is not answered."""
+        return self.oldest != 0.0 or self._unanswered is not None
+
+    def settle(self, delivery: Delivery) -> None:
+        """Collect the end of a run. It leaves with the next call."""
+        outcome = delivery.outcome()
+        with self._mutex:
+            if outcome == "completed" and not delivery.follow_ups:
+                self._done[delivery.queue_name].append(delivery)
+            elif outcome == "back":
+                self._back[delivery.queue_name].append(delivery)
+            else:
+                self._ends.append(delivery)
+            if self.oldest == 0.0:
+                self.oldest = time.monotonic()
+
+    def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Collect jobs that were not started: they return to their old position, the attempt doesn't count."""
+        if not deliveries:
+            return
+        with self._mutex:
+            for delivery in deliveries:
+                self._back[delivery.queue_name].append(delivery)
+            if self.oldest == 0.0:
+                self.oldest = time.monotonic()
+
+    def call(self, want: int) -> Answer:
+        """Send what is collected and fetch up to `want` jobs.
+
+        Raises:
+            BrokerError: no answer. Nothing is lost: the next call begins with what this one could not deliver.
+        """
+        with self._calling:
+            answer = Answer()
+            if want == 0 and not self.pending:
+                return answer  # Another thread's call took it along.
+            while True:
+                if self._unanswered is None:
+                    self._unanswered = self._next(want)
+                keys, arguments, names = self._unanswered
+                reply = self._link.call(self._script, keys, arguments)
+                self._unanswered = None
+                self._read(reply, int(arguments[0]), names, answer)
+                if not self._left:
+                    return answer
+                want = max(0, want - len(answer.deliveries))
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._calling:
+            self._link.close()
+
+    def _next(self, want: int) -> tuple[list[bytes], list[Argument], list[str]]:
+        """The next call: its keys, its arguments, and the names of its queues in order."""
+        with self._mutex:
+            done, back, ends = self._take()
+            self._left = any(self._done.values()) or any(self._back.values()) or bool(self._ends)
+            self.oldest = time.monotonic() if self._left else 0.0
+        self._number += 1
+        queues = {keys.name: number for number, keys in enumerate(self._fetching, 1)}
+        all_keys = list(self._fetching)
+
+        def number_of(name: str) -> int:
+            if name not in queues:
+                all_keys.append(QueueKeys(self._namespace, name))
+                queues[name] = len(all_keys)
+            return queues[name]
+
+        operations: list[Argument] = []
+        add = operations.append
+        for name, deliveries in done.items():
+            operations += (b"done", number_of(name), len(deliveries))
+            for delivery in deliveries:
+                add(delivery.message_id)
+                add(delivery.call)
+                add(delivery.result or b"")
+        for name, deliveries in back.items():
+            operations += (b"back", number_of(name), len(deliveries))
+            for delivery in deliveries:
+                add(delivery.message_id)
+                add(delivery.call)
+        for delivery in ends:
+            operations += _end(delivery, number_of(delivery.queue_name))
+            for job in delivery.follow_ups:
+                operations += (number_of(job.queue_name), job.job_id, job.envelope, job.priority, job.delay)
+
+        names = [keys.name for keys in all_keys]
+        head = (self._number, self._token, self._lease, want, len(self._fetching), len(all_keys))
+        return [self._call_key, *(key for keys in all_keys for key in keys.all)], [*head, *operations], names
+
+    def _take(self) -> tuple[dict[str, list[Delivery]], dict[str, list[Delivery]], list[Delivery]]:
+        done, back = (
+            {name: deliveries[:_BULK] for name, deliveries in kind.items() if deliveries}
+            for kind in (self._done, self._back)
+        )
+        for kind, taken in ((self._done, done), (self._back, back)):
+            for name, deliveries in taken.items():
+                del kind[name][: len(deliveries)]
+        ends = self._ends[:_BULK]
+        del self._ends[: len(ends)]
+        return done, back, ends
+
+    def _read(self, reply: list[int | bytes], number: int, names: list[str], answer: Answer) -> None:
+        _, wait, evicted, stale = (int(part) for part in reply[:4])
+        answer.wait = wait / 1000 if wait else None
+        answer.evicted += evicted
+        answer.stale += stale
+        now = time.monotonic()
+        add = answer.deliveries.append
+        for at in range(4, len(reply), 4):
+            queue, job_id, attempt, envelope = reply[at : at + 4]
+            add(Delivery(names[queue - 1], job_id.decode(), number, attempt, envelope, now))  # type: ignore[operator, union-attr, arg-type]
+
+
+def _end(delivery: Delivery, queue: int) -> tuple[Argument, ...]:
+    again = delivery.again
+    outcome = delivery.outcome()
+    if outcome in ("retry", "later") and again is not None:
+        delay, envelope = again.delay, again.envelope or b""
+    else:
+        delay, envelope = 0, b""
+    return (
+        b"end",
+        queue,
+        delivery.message_id,
+        delivery.call,
+        outcome,
+        delivery.priority,
+        delay,
+        b"" if outcome in ("completed", "later") else delivery.error_detail(),
+        delivery.result or b"",
+        envelope,
+        len(delivery.follow_ups),
+    )

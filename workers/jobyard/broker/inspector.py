@@ -1,0 +1,249 @@
+"""Reads: one job, jobs by state in pages, the ledger of a queue and its audit. Changes nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+from dramatiq.errors import DecodeError
+
+from jobyard.broker import keys as layout
+from jobyard.broker.delivery import UNREADABLE
+from jobyard.broker.envelope import Content, unseal
+from jobyard.broker.keys import QueueKeys
+from jobyard.broker.policy import QueuePolicy
+from jobyard.broker.scripts import script
+from jobyard.priority import Priority
+
+if TYPE_CHECKING:
+    from jobyard.broker.broker import JobyardBroker
+
+State = Literal["delayed", "waiting", "active", "dead", "completed", "cancelled"]
+
+#: Where the jobs of each state lie, and whether the newest come first in a list.
+PLACES: Final[dict[State, tuple[str, bool]]] = {
+    "waiting": ("ready", False),
+    "delayed": ("scheduled", False),
+    "active": ("active", False),
+    "dead": ("dead", True),
+    "completed": ("completed", True),
+    "cancelled": ("cancelled", True),
+}
+
+_json: Final = msgspec.json.Decoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job as it is now. Times are UNIX times in milliseconds, None where they are not known.
+
+    Attributes:
+        attempts: how many attempts have been started.
+        created_at: by the clock of whoever enqueued it.
+        started_at: start of the last attempt.
+        due_at: when a delayed job becomes due.
+        ended_at: when it completed, died or was cancelled.
+        worker: token of the worker that has it, where it is active.
+        position: how many jobs of the queue stand before it, where it is waiting.
+        cancelling: it is active, and somebody asked to cancel it.
+        errors: one entry for each failed attempt: attempt, started_at, ended_at, error, message, traceback, worker.
+        progress: the last report: percent, message, counts.
+    """
+
+    id: str
+    queue: str
+    state: State
+    actor: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    options: dict[str, Any]
+    priority: int
+    attempts: int
+    created_at: int | None = None
+    started_at: int | None = None
+    due_at: int | None = None
+    ended_at: int | None = None
+    worker: str | None = None
+    position: int | None = None
+    cancelling: bool = False
+    encoded_result: bytes | None = None
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    progress: dict[str, Any] | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens to it by itself."""
+        return self.state in ("completed", "dead", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStats:
+    """The ledger of one queue at one instant.
+
+    Attributes:
+        now: the server's time in milliseconds.
+        waiting, delayed, active, dead: jobs that are there now.
+        kept_completed, kept_cancelled: ended jobs that can still be looked up.
+        envelopes: jobs of which anything is stored.
+        next_due: when the next delayed job becomes due, in milliseconds; None: there is none.
+        oldest_at: when the first waiting job was created, in milliseconds; None: none waits.
+        counts: since the queue exists: accepted, started, completed, failed, retried, recovered, cancelled, discarded,
+            evicted, revived.
+        policy: what holds for the queue.
+    """
+
+    queue: str
+    now: int
+    waiting: int
+    delayed: int
+    active: int
+    dead: int
+    kept_completed: int
+    kept_cancelled: int
+    envelopes: int
+    next_due: int | None
+    oldest_at: int | None
+    counts: dict[str, int]
+    policy: QueuePolicy
+
+    @property
+    def completed(self) -> int:
+        return self.counts.get("completed", 0)
+
+    @property
+    def cancelled(self) -> int:
+        return self.counts.get("cancelled", 0)
+
+    @property
+    def lost(self) -> int:
+        """Accepted jobs that are nowhere. Anything but 0 is a bug, or somebody changed keys by hand."""
+        count = self.counts.get
+        gone = count("completed", 0) + count("cancelled", 0) + count("discarded", 0) + count("evicted", 0)
+        return count("accepted", 0) - self.waiting - self.delayed - self.active - self.dead - gone
+
+    @property
+    def orphaned(self) -> int:
+        """Envelopes that belong to no place. Anything but 0 is a bug."""
+        places = self.waiting + self.delayed + self.active + self.dead + self.kept_completed + self.kept_cancelled
+        return self.envelopes - places
+
+
+class Inspector:
+    """What can be asked about queues and jobs."""
+
+    def __init__(self, broker: JobyardBroker) -> None:
+        self._broker = broker
+
+    def queues(self) -> list[str]:
+        """The names of all queues that have ever had a job or a worker, sorted."""
+        key = layout.registry(self._broker.namespace)
+        return sorted(name.decode() for name in self._broker.link.command(b"SMEMBERS", key, key=key))
+
+    def stats(self, queue: str) -> QueueStats:
+        """The ledger of a queue."""
+        reply = self._broker.link.call(script("stats"), self._keys(queue).all)
+        now, waiting, delayed, active, dead, completed, cancelled, envelopes, due, first, counts, policy = reply
+        tally = {name: int(value) for name, value in _pairs(counts).items()}
+        for own in ("tick", "seen", "grace"):
+            tally.pop(own, None)
+        return QueueStats(
+            queue, now, waiting, delayed, active, dead, completed, cancelled, envelopes, due or None,
+            (_content(first).timestamp or None) if first else None, tally, QueuePolicy.from_fields(_pairs(policy)),
+        )  # fmt: skip
+
+    def job(self, job_id: str, *, queue: str | None = None) -> Job | None:
+        """One job; None: unknown, or no longer kept. Without its queue, all queues are asked."""
+        for name in [queue] if queue is not None else self.queues():
+            for job in self.jobs_by_id(name, [job_id]):
+                return job
+        return None
+
+    def jobs_by_id(self, queue: str, ids: Sequence[str]) -> list[Job]:
+        """Those of the jobs that are known."""
+        if not ids:
+            return []
+        rows = self._broker.link.call(script("lookup"), self._keys(queue).all, ids)
+        return [_job(queue, row) for row in rows if row[1] != b"unknown"]
+
+    def jobs(self, queue: str, state: State, *, offset: int = 0, limit: int = 100) -> list[Job]:
+        """One page of the jobs in a state: waiting in the order in which they start, ended ones newest first.
+
+        Between two pages jobs may move; then the second page may repeat one, or miss one.
+        """
+        place, newest_first = PLACES[state]
+        command = b"ZREVRANGE" if newest_first else b"ZRANGE"
+        key = self._keys(queue)[place]
+        ids = self._broker.link.command(command, key, offset, offset + limit - 1, key=key)
+        return [job for job in self.jobs_by_id(queue, [one.decode() for one in ids]) if job.state == state]
+
+    def wait(self, job_id: str, *, queue: str, deadline: float) -> Job | None:
+        """Block until a job has ended or `time.monotonic()` reaches the deadline. Woken by Redis; doesn't poll.
+
+        Returns:
+            The job as it is then; None: unknown.
+        """
+        keys = self._keys(queue)
+        job = self.job(job_id, queue=queue)
+        if job is None or job.ended:
+            return job
+        pubsub = self._broker.server.client().pubsub(ignore_subscribe_messages=True)
+        try:
+            pubsub.subscribe(keys.finished_channel(job_id))
+            while True:
+                # In this order: first be listened for, then look. Whatever ends the job afterwards tells us.
+                self._broker.link.command(b"SADD", keys["waiting"], job_id, key=keys["waiting"])
+                job = self.job(job_id, queue=queue)
+                left = deadline - time.monotonic()
+                if job is None or job.ended or left <= 0:
+                    return job
+                # A message may get lost when the connection breaks, so look again now and then.
+                pubsub.get_message(timeout=min(left, 5.0))
+        finally:
+            pubsub.close()
+
+    def _keys(self, queue: str) -> QueueKeys:
+        return self._broker.keys(queue)
+
+
+def _job(queue: str, row: list[Any]) -> Job:
+    job_id, state, score, envelope, run, result, errors, progress, rank, cancelling = row
+    name: State = state.decode()
+    content = _content(envelope)
+    ms = int(float(score))
+    _, _, attempt, started, _ = run.split(b" ") if run else (b"-", b"-", b"0", b"0", b"0")
+    return Job(
+        id=job_id.decode(),
+        queue=queue,
+        state=name,
+        actor=content.actor_name,
+        args=content.args,
+        kwargs=content.kwargs,
+        options=content.options,
+        priority=content.priority,
+        attempts=int(attempt),
+        created_at=content.timestamp or None,
+        started_at=int(started) or None,
+        due_at=ms if name == "delayed" else None,
+        ended_at=ms if name in ("dead", "completed", "cancelled") else None,
+        worker=run.split(b" ")[0].decode() if run and name == "active" else None,
+        position=rank if name == "waiting" else None,
+        cancelling=bool(cancelling),
+        encoded_result=result or None,
+        errors=[_json.decode(line) for line in errors.splitlines()],
+        progress=_json.decode(progress) if progress else None,
+    )
+
+
+def _content(envelope: bytes) -> Content:
+    try:
+        return unseal(envelope)
+    except DecodeError:
+        # People must be able to look at such a job, and to discard it.
+        return Content(UNREADABLE, (), {}, {}, 0, Priority.NORMAL)
+
+
+def _pairs(flat: list[bytes]) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}

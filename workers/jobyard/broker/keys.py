@@ -1,0 +1,85 @@
+"""The Redis layout: which keys a queue has. Nothing outside this package knows it.
+
+Every key of a queue carries the hash tag `{QUEUE}`, so that a queue lies on one node of a Redis Cluster and one script may
+touch all of it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+#: The keys of a queue, in the order in which every script gets them. `lua/include/queue.lua` holds the same list.
+FIELDS: Final = (
+    "jobs",  # HASH  id → envelope, as long as the job is anywhere
+    "ready",  # ZSET  id → position: priority band + arrival
+    "scheduled",  # ZSET  id → due time in ms, priority in the fraction
+    "active",  # ZSET  id → lease expiry in ms
+    "runs",  # HASH  id → the last run: caller, call, attempt, start, position. The fence.
+    "dead",  # ZSET  id → time of death in ms, priority in the fraction
+    "completed",  # ZSET  id → finish time in ms
+    "cancelled",  # ZSET  id → time of cancelling in ms
+    "results",  # HASH  id → encoded result
+    "errors",  # HASH  id → one JSON object a line, one line a failed attempt
+    "progress",  # HASH  id → JSON of the last progress report
+    "cancels",  # HASH  id → time in ms: running jobs that shall stop
+    "counts",  # HASH  the ledger
+    "policy",  # HASH  paused, ageing, retention
+    "wake",  # LIST  a token in it calls one idle worker
+    "timer",  # STRING the due time that some idle worker waits for, and which one
+    "waiting",  # SET   ids whose end somebody waits for
+)
+
+_queue_name = re.compile(r"[A-Za-z_][A-Za-z0-9._/-]{0,127}")
+
+
+def check_queue_name(name: str) -> str:
+    """The name itself.
+
+    Raises:
+        ValueError: it can't be a queue's name.
+    """
+    # Dramatiq gives names that end in .DQ and .XQ a meaning of their own.
+    if not _queue_name.fullmatch(name) or name.endswith((".DQ", ".XQ")):
+        raise ValueError(
+            f"{name!r} can't be a queue's name: it starts with a letter or underscore, goes on with at most 127 letters, "
+            "digits and . _ / -, and does not end in .DQ or .XQ"
+        )
+    return name
+
+
+class QueueKeys:
+    """The key names of one queue, as bytes, in the order of `FIELDS`."""
+
+    __slots__ = ("all", "name", "prefix")
+
+    def __init__(self, namespace: str, name: str) -> None:
+        self.name = check_queue_name(name)
+        self.prefix = f"{namespace}:{{{name}}}:"
+        self.all: tuple[bytes, ...] = tuple((self.prefix + field).encode() for field in FIELDS)
+
+    def __getitem__(self, field: str) -> bytes:
+        return self.all[FIELDS.index(field)]
+
+    def call(self, caller: str) -> bytes:
+        """Where the last call number of a caller stands, so that a call that is sent twice counts once."""
+        return f"{self.prefix}call:{caller}".encode()
+
+    def finished_channel(self, job_id: str) -> bytes:
+        """The channel on which the end of a job that somebody waits for is published."""
+        return self["waiting"] + b":" + job_id.encode()
+
+
+def registry(namespace: str) -> bytes:
+    """SET of the names of all queues that have ever had a job."""
+    return f"{namespace}:queues".encode()
+
+
+def workers(namespace: str) -> bytes:
+    """HASH worker token → JSON of what the worker says of itself, with the time until which it is true."""
+    return f"{namespace}:workers".encode()
+
+
+def worker_channel(namespace: str, token: str) -> bytes:
+    """The channel that a worker process listens on, for cancels."""
+    return f"{namespace}:worker:{token}".encode()

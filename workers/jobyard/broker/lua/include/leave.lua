@@ -1,0 +1,66 @@
+-- How a job leaves `active`. Each of these is called for a job that is there now.
+
+-- One failed attempt, kept for people: `detail` is a JSON object with at least one member; the times are the server's.
+-- The first attempts and the last ones are kept, since those tell the story.
+local KEEP_FIRST, KEEP_LAST = 5, 20
+local function remember_error(q, id, attempt, started, detail)
+  local entry = '{"attempt":' .. attempt .. ',"started_at":' .. started .. ',"ended_at":' .. exact(now) .. ','
+    .. string.sub(detail, 2)
+  local lines = {}
+  for line in string.gmatch(redis.call('HGET', q.errors, id) or '', '[^\n]+') do
+    lines[#lines + 1] = line
+  end
+  lines[#lines + 1] = entry
+  if #lines > KEEP_FIRST + KEEP_LAST then
+    table.remove(lines, KEEP_FIRST + 1)
+  end
+  redis.call('HSET', q.errors, id, table.concat(lines, '\n'))
+end
+
+-- Tell those who wait for the end of a job.
+local function announce(q, ids)
+  if redis.call('SCARD', q.waiting) == 0 then
+    return
+  end
+  for i = 1, #ids do
+    if redis.call('SREM', q.waiting, ids[i]) == 1 then
+      redis.call('PUBLISH', q.waiting .. ':' .. ids[i], '1')
+    end
+  end
+end
+
+local function parse_run(run)
+  local caller, call, attempt, started, position = string.match(run, '^(%S+) (%S+) (%d+) (%d+) (%S+)$')
+  return {caller = caller, call = call, attempt = tonumber(attempt), started = started, position = position}
+end
+
+local function cancel_now(q, id)
+  redis.call('ZREM', q.active, id)
+  redis.call('HDEL', q.cancels, id)
+  redis.call('ZADD', q.cancelled, now, id)
+  redis.call('HINCRBY', q.counts, 'cancelled', 1)
+  announce(q, {id})
+end
+
+-- Back to its old position. `counted`: the attempt that just ended counts.
+local function put_back(q, id, run, counted)
+  if redis.call('HDEL', q.cancels, id) == 1 then
+    return cancel_now(q, id)
+  end
+  redis.call('ZREM', q.active, id)
+  if not counted then
+    redis.call('HSET', q.runs, id, table.concat({'-', '-', run.attempt - 1, run.started, run.position}, ' '))
+  end
+  redis.call('ZADD', q.ready, run.position, id)
+end
+
+-- The lease of these jobs ran out, or their worker is known to be dead: they run again, and the attempt counts.
+local function recover(q, ids, detail)
+  local runs = redis.call('HMGET', q.runs, unpack(ids))
+  for i = 1, #ids do
+    local run = parse_run(runs[i])
+    remember_error(q, ids[i], run.attempt, run.started, detail)
+    put_back(q, ids[i], run, true)
+  end
+  redis.call('HINCRBY', q.counts, 'recovered', #ids)
+end

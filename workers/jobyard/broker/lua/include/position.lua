@@ -1,0 +1,23 @@
+-- Where a job stands in `ready`: one level of priority is worth `band` ticks of waiting. Strict priority is a band of 25
+-- years; with ageing it is the policy's `ageing` seconds, so that a job of priority p waits at most
+-- (p - r) x ageing seconds longer than one of priority r that arrives at the same time.
+local STRICT = 8e13
+
+local function band_of(ageing)
+  ageing = tonumber(ageing)
+  if ageing and ageing > 0 then
+    return ageing * 100000
+  end
+  return STRICT
+end
+
+-- A due time or a time of death carries the job's priority in its fraction: 41 bits of milliseconds, 7 bits of priority.
+local function with_priority(ms, priority)
+  return ms + priority / 128
+end
+
+local function split_priority(score)
+  score = tonumber(score)
+  local ms = math.floor(score)
+  return ms, math.floor((score - ms) * 128 + 0.5)
+end

@@ -1,0 +1,45 @@
+-- What is kept of jobs that have ended, and for how long (milliseconds). The policy may say otherwise.
+local KEEP = {
+  completed = 100000, completed_ttl = 3600000,
+  cancelled = 10000, cancelled_ttl = 86400000,
+  dead = 100000, dead_ttl = 2592000000,
+}
+
+-- Everything about jobs that are in no place any more.
+local function forget(q, ids)
+  for at = 1, #ids, 1000 do
+    local some = {unpack(ids, at, math.min(at + 999, #ids))}
+    redis.call('HDEL', q.jobs, unpack(some))
+    redis.call('HDEL', q.runs, unpack(some))
+    redis.call('HDEL', q.results, unpack(some))
+    redis.call('HDEL', q.errors, unpack(some))
+    redis.call('HDEL', q.progress, unpack(some))
+  end
+end
+
+-- Forget the oldest jobs of one place beyond its count, or older than its time; a bounded number a call.
+-- Returns how many.
+local function trim(q, place, policy)
+  local keep = tonumber(policy[place]) or KEEP[place]
+  local ttl = tonumber(policy[place .. '_ttl']) or KEEP[place .. '_ttl']
+  local old = redis.call('ZRANGEBYSCORE', q[place], '-inf', now - ttl, 'LIMIT', 0, 200)
+  local excess = redis.call('ZCARD', q[place]) - #old - keep
+  if excess > 0 then
+    old = redis.call('ZRANGE', q[place], 0, #old + math.min(excess, 1000) - 1)
+  end
+  if #old > 0 then
+    redis.call('ZREM', q[place], unpack(old))
+    forget(q, old)
+  end
+  return #old
+end
+
+local RETENTION = {'completed', 'completed_ttl', 'cancelled', 'cancelled_ttl', 'dead', 'dead_ttl'}
+local function read_policy(q)
+  local values = redis.call('HMGET', q.policy, 'paused', 'ageing', unpack(RETENTION))
+  local policy = {paused = values[1], ageing = values[2]}
+  for i = 1, #RETENTION do
+    policy[RETENTION[i]] = values[i + 2]
+  end
+  return policy
+end

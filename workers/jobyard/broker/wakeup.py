@@ -1,0 +1,108 @@
+"""How an idle worker waits: blocked in Redis until there is something to do. It doesn't poll."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from redis.connection import AbstractConnection
+
+from jobyard.broker.errors import BrokerError
+from jobyard.broker.keys import QueueKeys
+from jobyard.broker.link import Link
+from jobyard.broker.scripts import pack
+from jobyard.broker.server import Server
+
+#: An idle worker looks again after so many seconds even when nobody calls it: a call can die with the one it called.
+LONGEST: Final = 5.0
+
+
+class Waiter:
+    """Waits for one of the queues. One thread waits; others may interrupt it."""
+
+    def __init__(self, server: Server, queues: Sequence[QueueKeys]) -> None:
+        self._keys = [keys["wake"] for keys in queues]
+        self._server = server
+        self._link = Link(server, patience=0, on_connect=self._remember)
+        self._client_id: int | None = None
+        self._stopped = threading.Event()
+        self._blocked = False
+
+    def wait(self, seconds: float | None) -> None:
+        """Block until a queue calls, the time is over, or `stop`.
+
+        Raises:
+            BrokerError: no connection.
+        """
+        limit = LONGEST if seconds is None else min(seconds, LONGEST)
+        self._blocked = True
+        try:
+            if not self._stopped.is_set():
+                # Redis takes a timeout of 0 for "for ever".
+                self._link.command(b"BLPOP", *self._keys, f"{max(limit, 0.001):.3f}", key=self._keys[0], timeout=limit + 5)
+        finally:
+            self._blocked = False
+
+    def stop(self) -> None:
+        """End the waiting, now and for good."""
+        self._stopped.set()
+        if self._blocked and self._client_id is not None:
+            link = Link(self._server, patience=0)
+            try:
+                link.command(b"CLIENT", b"UNBLOCK", self._client_id)
+            except BrokerError:
+                pass  # Then the connection is gone, and with it the waiting.
+            finally:
+                link.close()
+
+    def close(self) -> None:
+        """Close the connection. Only from the thread that waits, or when it has ended."""
+        self._link.close()
+
+    def _remember(self, connection: AbstractConnection) -> None:
+        connection.send_packed_command([pack((b"CLIENT", b"ID"))], check_health=False)
+        self._client_id = int(connection.read_response())
+
+
+class ClusterWaiter:
+    """The same over the nodes of a cluster: one blocked thread a queue, since one command can't wait on two nodes."""
+
+    def __init__(self, server: Server, queues: Sequence[QueueKeys]) -> None:
+        self._called = threading.Event()
+        self._stopped = False
+        self._waiters = [Waiter(server, [keys]) for keys in queues]
+        self._threads = [
+            threading.Thread(target=self._listen, args=(waiter,), name=f"jobyard-wait-{keys.name}", daemon=True)
+            for waiter, keys in zip(self._waiters, queues, strict=True)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def wait(self, seconds: float | None) -> None:
+        """Block until a queue calls, the time is over, or `stop`."""
+        self._called.wait(LONGEST if seconds is None else min(seconds, LONGEST))
+        self._called.clear()
+
+    def stop(self) -> None:
+        """End the waiting, now and for good."""
+        self._stopped = True
+        self._called.set()
+        for waiter in self._waiters:
+            waiter.stop()
+
+    def close(self) -> None:
+        """Wait for the threads, and close their connections."""
+        for thread in self._threads:
+            thread.join(timeout=LONGEST + 1)
+        for waiter in self._waiters:
+            waiter.close()
+
+    def _listen(self, waiter: Waiter) -> None:
+        while not self._stopped:
+            try:
+                waiter.wait(None)
+                self._called.set()
+            except BrokerError:
+                time.sleep(0.5)  # The worker looks by itself meanwhile.

@@ -1,0 +1,1 @@
+"""The process that a worker pod runs: supervisor, its children, drain, probes."""

@@ -1,0 +1,423 @@
+"""One worker process's engine: threads that run jobs, one call that feeds them, and somebody who looks after both.
+
+It knows nothing of other processes and of signals; that is the supervisor's and the child's part.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import time
+from collections.abc import Callable, Iterable
+from queue import SimpleQueue
+from typing import Any, Final
+
+import dramatiq
+from dramatiq.logging import get_logger
+from dramatiq.middleware import AsyncIO, Interrupt, Shutdown, TimeLimit, TimeLimitExceeded
+
+from jobyard.broker import JobyardBroker
+from jobyard.broker.delivery import Delivery
+from jobyard.broker.dispatcher import LEASE, LONGEST_UNSENT, LONGEST_UNSTARTED, RENEWAL, Dispatcher
+from jobyard.broker.errors import BrokerError, BrokerUnavailableError
+from jobyard.broker.exchange import Answer
+from jobyard.errors import Cancelled
+from jobyard.worker.interrupts import Seat
+from jobyard.worker.listener import Listener
+from jobyard.worker.progress import Reporter
+from jobyard.worker.runner import Runner
+from jobyard.worker.tally import Tally
+
+#: How often a busy process is looked after, in seconds.
+TICK: Final = 0.01
+#: The longest pause between two tries while Redis is away, in seconds.
+LONGEST_PAUSE: Final = 1.0
+
+
+class LeaseLost(Interrupt):
+    """Raised in a job whose lease ran out: another worker may run it by now, and what this run returns will not count."""
+
+
+class JobyardWorker(dramatiq.Worker):
+    """Fetches and runs jobs in this process. One a process.
+
+    Args:
+        queues: names of the queues to serve; None: all that are declared when it starts.
+        worker_threads: 1: jobs run in the thread that fetches them, which is best for short ones. More: for jobs that wait
+            for other systems.
+        lease: seconds for which a job is this process's without a sign of life.
+    """
+
+    broker: JobyardBroker
+
+    def __init__(
+        self,
+        broker: JobyardBroker,
+        *,
+        queues: Iterable[str] | None = None,
+        worker_threads: int = 8,
+        lease: float = LEASE,
+        worker_timeout: int = 1000,
+    ) -> None:
+        super().__init__(
+            broker, queues=set(queues or ()) or None, worker_threads=worker_threads, worker_timeout=worker_timeout
+        )
+        if worker_threads < 1:
+            raise ValueError(f"a worker needs at least one thread, not {worker_threads}")
+        self.logger = get_logger(__name__, type(self))
+        self.tally = Tally()
+        self.seats = [Seat() for _ in range(worker_threads)]
+        self.dispatcher: Dispatcher | None = None
+        self._lease = lease
+        self._threads: list[threading.Thread] = []
+        self._stopping = threading.Event()  # fetch no more
+        self._ended = threading.Event()  # look after nothing more
+        self._paused = threading.Event()
+        self._held = threading.Event()  # there is something to look after
+        self._finished = threading.Event()  # some job ended
+        self._ready: SimpleQueue[bool] = SimpleQueue()  # one token for each job in the buffer
+        self._waiting = False
+        self._outage_pause = 0.0
+        self._alive_at = time.monotonic()
+
+    # Life ----------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the threads.
+
+        Raises:
+            BrokerRefusedError: this Redis can't be trusted with jobs, or refuses us.
+            ValueError: there is no queue to serve.
+        """
+        queues = sorted(self.consumer_whitelist or self.broker.get_declared_queues())
+        if not queues:
+            raise ValueError("no queue to serve: no actor is declared, and no queue was named")
+        self._provide_event_loop()
+        self.broker.emit_before("worker_boot", self)
+        self._check_redis(queues)
+        self.dispatcher = Dispatcher(self.broker, queues, self.worker_threads, lease=self._lease)
+        self.runner = Runner(self.broker, self.tally)
+        self.reporter = Reporter(self.broker, self.dispatcher.token)
+        self._listener = Listener(self.broker, self.dispatcher.token)
+        if self.worker_threads == 1:
+            self._spawn("jobyard-jobs", self._serve_inline)
+        else:
+            for number, seat in enumerate(self.seats, 1):
+                self._spawn(f"jobyard-jobs-{number}", self._serve_seat, seat)
+            self._spawn("jobyard-fetch", self._feed)
+        self._spawn("jobyard-care", self._look_after)
+        self._listener.start()
+        self.broker.emit_after("worker_boot", self)
+
+    def stop(self, timeout: int = 600_000) -> None:
+        """Drain: fetch no more, give unstarted jobs back, let running ones finish, deliver everything.
+
+        Args:
+            timeout: milliseconds. What still runs then goes back to its old position, and the attempt doesn't count.
+        """
+        deadline = time.monotonic() + timeout / 1000
+        self.broker.emit_before("worker_shutdown", self)
+        self._stopping.set()
+        dispatcher = self.dispatcher
+        if dispatcher is not None:
+            dispatcher.waiter.stop()
+            self._finished.set()
+            dispatcher.return_unstarted()
+            self._flush()
+            self._notify_jobs()
+            for _ in self.seats:
+                self._ready.put(False)
+            for thread in self._threads:
+                if thread.name != "jobyard-care":
+                    thread.join(max(0.0, deadline - time.monotonic()))
+            self._leave_nothing(dispatcher, deadline)
+            self._ended.set()
+            self._held.set()
+            self._listener.stop()
+            self._threads[-1].join(LONGEST_PAUSE + 1)
+            dispatcher.close()
+            self.reporter.close()
+        self.broker.emit_after("worker_shutdown", self)
+
+    def pause(self) -> None:
+        """Fetch no more for now; running jobs finish."""
+        self._paused.set()
+
+    def resume(self) -> None:
+        """Undo `pause`."""
+        self._paused.clear()
+
+    def join(self) -> None:
+        """Wait until this worker holds no job. For tests; see `broker.join` for the whole queue."""
+        dispatcher = self.dispatcher
+        while dispatcher is not None and (dispatcher.held or dispatcher.pending):
+            time.sleep(0.01)
+
+    @property
+    def token(self) -> str:
+        """The worker's name in fences; '' before it has started."""
+        return self.dispatcher.token if self.dispatcher is not None else ""
+
+    @property
+    def busy(self) -> int:
+        """How many jobs run now."""
+        return sum(seat.delivery is not None for seat in self.seats)
+
+    def running_ids(self) -> list[str]:
+        """The ids of the jobs that run now."""
+        current = (seat.delivery for seat in self.seats)
+        return [delivery.message_id for delivery in current if delivery is not None]
+
+    def complaint(self) -> str | None:
+        """What is wrong with this process, so that it should be restarted; None: nothing."""
+        if self.dispatcher is None or self._stopping.is_set():
+            return None
+        dead = [thread.name for thread in self._threads if not thread.is_alive()]
+        if dead:
+            return f"thread {dead[0]} has died"
+        silence = time.monotonic() - self._alive_at
+        if silence > 60:
+            return f"nobody has looked after the jobs for {silence:.0f} s"
+        return None
+
+    # Running jobs --------------------------------------------------------------------------------------------------
+
+    def _serve_inline(self) -> None:
+        """Fetch and run in one thread."""
+        dispatcher, runner, seat = self._dispatcher(), self.runner, self.seats[0]
+        take, settle, observe = dispatcher.take, dispatcher.settle, dispatcher.appetite.observe
+        monotonic = time.monotonic
+        self.broker.emit_after("worker_thread_boot", threading.current_thread())
+        called = monotonic()
+        while True:
+            delivery = take()
+            if delivery is None:
+                if self._stopping.is_set():
+                    break
+                answer = self._fetch()
+                called = monotonic()
+                if not dispatcher.buffer:
+                    self._idle(answer)
+                continue
+            self._run(runner, delivery, seat)
+            settle(delivery)
+            now = monotonic()
+            observe(now - delivery.started_at)
+            if now - called >= LONGEST_UNSENT:
+                if self._stopping.is_set():
+                    self._flush()
+                else:
+                    self._fetch()
+                called = monotonic()
+        self.broker.emit_before("worker_thread_shutdown", threading.current_thread())
+
+    def _serve_seat(self, seat: Seat) -> None:
+        """Run what `_feed` fetches."""
+        dispatcher, runner = self._dispatcher(), self.runner
+        observe = dispatcher.appetite.observe
+        self.broker.emit_after("worker_thread_boot", threading.current_thread())
+        while self._ready.get():
+            delivery = dispatcher.take()
+            if delivery is None:
+                continue  # It was given back meanwhile.
+            self._run(runner, delivery, seat)
+            dispatcher.settle(delivery)
+            observe(time.monotonic() - delivery.started_at)
+            self._finished.set()
+            if self._waiting or self._stopping.is_set():
+                self._flush()
+        self.broker.emit_before("worker_thread_shutdown", threading.current_thread())
+
+    def _feed(self) -> None:
+        """Keep the seats supplied."""
+        dispatcher = self._dispatcher()
+        slots = self.worker_threads
+        self.broker.emit_after("consumer_thread_boot", threading.current_thread())
+        while not self._stopping.is_set():
+            answer = self._fetch()
+            for _ in answer.deliveries if answer is not None else ():
+                self._ready.put(True)
+            if dispatcher.appetite.want(len(dispatcher.held)) > 0 and not (answer and answer.deliveries):
+                self._idle(answer)
+                continue
+            # Busy: call again when the seats run short of jobs, or before what is finished gets old.
+            while not self._stopping.is_set():
+                self._finished.wait(1.0 if len(dispatcher.buffer) <= slots else LONGEST_UNSENT / 4)
+                self._finished.clear()
+                if len(dispatcher.buffer) <= slots or dispatcher.unsent_for() > LONGEST_UNSENT / 2:
+                    break
+        self.broker.emit_before("consumer_thread_shutdown", threading.current_thread())
+
+    def _run(self, runner: Runner, delivery: Delivery, seat: Seat) -> None:
+        if delivery.cancelled:
+            delivery.stuff_exception(Cancelled())
+            return
+        delivery.reporter = self.reporter.send
+        runner.run(delivery, seat)
+        # Dramatiq's reason: a reference to the exception keeps every frame of the job alive. The end of the run still needs
+        # its text, and nothing more.
+        if delivery._exception is not None and delivery._exception.__traceback__ is not None:
+            delivery.keep_error()
+
+    def _fetch(self) -> Answer | None:
+        """One exchange; None while Redis is away."""
+        dispatcher = self._dispatcher()
+        if self._paused.is_set():
+            self._flush()
+            return None
+        try:
+            answer = dispatcher.fetch()
+        except BrokerError as error:
+            self._outage(error)
+            return None
+        if self._outage_pause:
+            self._outage_pause = 0.0
+            self.logger.info("Redis is back.")
+        if answer.deliveries:
+            self._held.set()
+        self._note(answer)
+        return answer
+
+    def _idle(self, answer: Answer | None) -> None:
+        """Nothing to run: wait for Redis to call."""
+        if answer is None:
+            self._stopping.wait(self._outage_pause or 0.1)
+            return
+        self._waiting = True
+        try:
+            if self._dispatcher().pending:
+                self._flush()
+            self._dispatcher().waiter.wait(answer.wait)
+        except BrokerError as error:
+            self._outage(error)
+            self._stopping.wait(self._outage_pause)
+        finally:
+            self._waiting = False
+
+    def _flush(self) -> None:
+        try:
+            self._note(self._dispatcher().flush())
+        except BrokerError as error:
+            self._outage(error)
+
+    def _note(self, answer: Answer) -> None:
+        if answer.stale:
+            self.tally.stale += answer.stale
+            self.logger.warning("%d finished jobs were no longer ours: their lease had run out.", answer.stale)
+        if answer.evicted:
+            self.tally.evicted += answer.evicted
+            self.logger.warning("%d dead letters were evicted by the retention policy.", answer.evicted)
+
+    def _outage(self, error: BrokerError) -> None:
+        if not self._outage_pause:
+            self.logger.error("%s. Finished jobs are kept and delivered when it is back.", error)
+        self._outage_pause = min(LONGEST_PAUSE, self._outage_pause * 2 or 0.05)
+
+    # Looking after them --------------------------------------------------------------------------------------------
+
+    def _look_after(self) -> None:
+        """Time limits, leases, cancels; deliver what got stuck behind a long job; return what waits behind one."""
+        dispatcher = self._dispatcher()
+        renewal = time.monotonic() + RENEWAL
+        while not self._ended.is_set():
+            now = self._alive_at = time.monotonic()
+            if not dispatcher.held and not dispatcher.pending:
+                self._held.clear()
+                if not dispatcher.held:
+                    self._held.wait(RENEWAL)
+                continue
+            self._enforce_limits(now)
+            if now >= renewal or self._listener.take():
+                renewal = now + self._lease / 3
+                self._renew(dispatcher)
+            if dispatcher.return_unstarted(LONGEST_UNSTARTED) or dispatcher.unsent_for() > LONGEST_UNSENT:
+                self._flush()
+            self._ended.wait(TICK)
+
+    def _enforce_limits(self, now: float) -> None:
+        for seat in self.seats:
+            delivery = seat.delivery
+            if delivery is not None and now >= seat.deadline and seat.strike(delivery, TimeLimitExceeded):
+                self.logger.warning("Job %s exceeded its time limit.", delivery.message_id)
+
+    def _renew(self, dispatcher: Dispatcher) -> None:
+        try:
+            lost, cancels = dispatcher.renew()
+        except BrokerError as error:
+            self.logger.warning("Could not renew leases: %s", error)
+            return
+        for delivery in lost:
+            delivery.lost = True
+            self.logger.warning("The lease of job %s has run out; its run is stopped.", delivery.message_id)
+            self._strike(delivery, LeaseLost)
+        for delivery in cancels:
+            delivery.cancelled = True
+            self._strike(delivery, Cancelled)
+
+    def _strike(self, delivery: Delivery, interrupt: type[Interrupt]) -> None:
+        for seat in self.seats:
+            if seat.strike(delivery, interrupt):
+                return
+
+    # Helpers of start and stop -------------------------------------------------------------------------------------
+
+    def _check_redis(self, queues: list[str]) -> None:
+        pause = 0.1
+        while True:
+            try:
+                self.broker.check()
+                self.broker.announce(queues)
+                return
+            except BrokerUnavailableError as error:
+                self.logger.error("%s. Trying again.", error)
+                if self._stopping.wait(pause):
+                    raise
+                pause = min(LONGEST_PAUSE, 2 * pause)
+
+    def _provide_event_loop(self) -> None:
+        """Async actors need Dramatiq's AsyncIO middleware; without it they would fail when they are called."""
+        wrapped = (getattr(actor.fn, "__wrapped__", None) for actor in self.broker.actors.values())
+        if any(inspect.iscoroutinefunction(fn) for fn in wrapped) and not any(
+            isinstance(one, AsyncIO) for one in self.broker.middleware
+        ):
+            self.broker.add_middleware(AsyncIO())
+
+    def _notify_jobs(self) -> None:
+        for seat in self.seats:
+            delivery = seat.delivery
+            if delivery is not None and self.runner.wants_shutdown_notice(delivery):
+                seat.strike(delivery, Shutdown)
+
+    def _leave_nothing(self, dispatcher: Dispatcher, deadline: float) -> None:
+        """Deliver what is finished, and give back what isn't."""
+        left = list(dispatcher.held.values())
+        if left:
+            self.logger.warning("%d jobs are still running and go back to their queue.", len(left))
+            dispatcher.give_back(left)
+        while dispatcher.pending:
+            self._flush()
+            if not dispatcher.pending:
+                return
+            if time.monotonic() >= deadline:
+                self.logger.error("Redis is away: what is not delivered runs again when the leases end.")
+                return
+            time.sleep(0.1)
+
+    def _dispatcher(self) -> Dispatcher:
+        assert self.dispatcher is not None
+        return self.dispatcher
+
+    def _spawn(self, name: str, target: Callable[..., None], *args: Any) -> None:
+        thread = threading.Thread(target=target, args=args, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+
+def boot(broker: JobyardBroker) -> None:
+    """What Dramatiq's command line does once in every process before a worker starts.
+
+    Our worker enforces time limits itself, so that middleware's own thread is not started.
+    """
+    for middleware in reversed(broker.middleware):
+        if type(middleware) is not TimeLimit:
+            middleware.after_process_boot(broker)
