@@ -5,16 +5,19 @@ from __future__ import annotations
 import io
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jobyard.errors import JobyardError
 from jobyard.jobs.storage import (
+    _DRIVERS,
     ObjectNotFound,
     Storage,
     StorageConfigError,
@@ -24,9 +27,18 @@ from jobyard.jobs.storage import (
 )
 
 
-@pytest.fixture
-def storage(tmp_path: Path) -> Storage:
-    return Storage((tmp_path / "objects").as_uri())
+@pytest.fixture(params=["directory", "object store"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
+    """A local directory; and, for the way that all object stores go, fsspec's store in memory."""
+    if request.param == "directory":
+        yield Storage((tmp_path / "objects").as_uri())
+        return
+    monkeypatch.setitem(_DRIVERS, "memory", ("fsspec", "fsspec"))
+    # What is staged shall be found if it is left behind.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    yield Storage("memory://bucket/prefix")
+    MemoryFileSystem.store.clear()
+    MemoryFileSystem.pseudo_dirs[:] = [""]
 
 
 def files_below(directory: Path) -> list[str]:
