@@ -7,7 +7,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from jobyard.priority import HIGHEST, LOWEST, Priority
 
@@ -53,7 +53,13 @@ def _priority_number(value: Any) -> Any:
     return value
 
 
-CalendarDate = Annotated[date, BeforeValidator(_calendar_date), Field(ge=EARLIEST, le=LATEST)]
+def _near_enough(day: date) -> date:
+    if not EARLIEST <= day <= LATEST:
+        raise ValueError(f"must be from {EARLIEST.isoformat()} to {LATEST.isoformat()}")
+    return day
+
+
+CalendarDate = Annotated[date, BeforeValidator(_calendar_date), AfterValidator(_near_enough)]
 
 
 class DateRange(BaseModel):

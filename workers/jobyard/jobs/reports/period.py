@@ -40,7 +40,7 @@ class Period:
         return datetime.combine(self.end + _DAY, time.min)
 
     def before(self) -> Period:
-        """The period to compare with, just before this one: as many months if it is whole months, otherwise as many days."""
+        """The period just before, to compare with: as many months, if this one is of whole months, or as many days."""
         last = self.start - _DAY
         if self.start.day == 1 and (self.end + _DAY).day == 1:
             months = (self.end.year - self.start.year) * 12 + self.end.month - self.start.month + 1

@@ -26,7 +26,7 @@ SEED: Final = 20240101
 FIRST_DAY: Final = date(2024, 1, 1)
 LAST_DAY: Final = date(2025, 12, 31)
 
-_REGIONS: Final = {
+REGIONS: Final = {
     # name: (share of customers, growth over the two years, cities)
     "Nordics": (0.27, 0.35, ("Bergen", "Malmö", "Tromsø", "Turku", "Aarhus", "Umeå", "Reykjavík")),
     "Central Europe": (0.31, 0.55, ("Zürich", "Innsbruck", "Köln", "Brno", "München", "Kraków", "Graz")),
@@ -34,7 +34,7 @@ _REGIONS: Final = {
     "Southern Europe": (0.15, 0.80, ("Málaga", "Torino", "Porto", "Bilbao", "Ljubljana", "Lleida")),
     "Benelux": (0.10, 0.25, ("Utrecht", "Liège", "Ghent", "Maastricht", "Luxembourg")),
 }
-_CITIES: Final = tuple(city for _, _, cities in _REGIONS.values() for city in cities)
+_CITIES: Final = tuple(city for _, _, cities in REGIONS.values() for city in cities)
 _PEOPLE: Final = (
     # id, name, role, region, active
     ("1", "Astrid Holm", "admin", None, 1),
@@ -124,7 +124,7 @@ def fill(connection: sqlite3.Connection) -> None:
     for table in metadata.sorted_tables:
         connection.execute(str(CreateTable(table).compile(dialect=_SQLITE)))
 
-    regions = tuple(_REGIONS)
+    regions = tuple(REGIONS)
     _insert(connection, "regions", ((number, name) for number, name in enumerate(regions, 1)))
     _insert(connection, "users", iter(_PEOPLE))
     products = [(name, category, price) for category, rows in _PRODUCTS.items() for name, price, _ in rows]
@@ -150,7 +150,7 @@ def _insert(connection: sqlite3.Connection, table: str, rows: Iterator[Row]) -> 
 
 def _customers(rng: Random) -> list[Row]:
     rows: list[Row] = []
-    for region, (share, _, cities) in enumerate(_REGIONS.values(), 1):
+    for region, (share, _, cities) in enumerate(REGIONS.values(), 1):
         for _ in range(round(700 * share)):
             if rng.random() < 0.35:
                 name = f"{rng.choice(_SHOP_NAMES)} {rng.choice(_SHOP_WORDS)} {rng.choice(cities)}"
@@ -186,7 +186,7 @@ def _times(rng: Random, day: date, count: int) -> list[str]:
 def _orders(rng: Random, customers: list[Row], prices: list[int]) -> Iterator[Row]:
     shops = {row[0] for row in customers if str(row[1]).endswith(_CITIES)}
     by_region: list[tuple[list[int], list[float]]] = []
-    for region in range(1, len(_REGIONS) + 1):
+    for region in range(1, len(REGIONS) + 1):
         ids = [int(row[0] or 0) for row in customers if row[2] == region]
         # Shops buy more than people, and a few of them much more.
         appetites = (rng.paretovariate(2.5) * (6 if number in shops else 1) for number in ids)
@@ -196,7 +196,7 @@ def _orders(rng: Random, customers: list[Row], prices: list[int]) -> Iterator[Ro
     number = 0
     for day in _days():
         gone = _progress(day)
-        shares = [share * (1 + growth * gone) for share, growth, _ in _REGIONS.values()]
+        shares = [share * (1 + growth * gone) for share, growth, _ in REGIONS.values()]
         expected = _ORDERS_A_DAY * _demand(day) * sum(shares)
         count = max(0, round(rng.gauss(expected, math.sqrt(expected))))
         regions = rng.choices(range(len(shares)), weights=shares, k=count)
@@ -228,7 +228,7 @@ def _sessions(rng: Random, orders: list[Row], region_of: dict[int, int]) -> Iter
     buyer_shares = list(accumulate(share * zeal**3 for share, zeal in _VISIT_CHANNELS.values()))
     devices = list(_DEVICES)
     buyer_devices = [share * zeal**3 for share, zeal in _DEVICES.values()]
-    region_shares = list(accumulate(share for share, _, _ in _REGIONS.values()))
+    region_shares = list(accumulate(share for share, _, _ in REGIONS.values()))
     number = 0
     visitor = 100_000
     for day in _days():
@@ -240,7 +240,7 @@ def _sessions(rng: Random, orders: list[Row], region_of: dict[int, int]) -> Iter
         visits: list[tuple[str, int, int, str, str, int]] = []
         for at, region, channel, device in zip(
             _times(rng, day, count),
-            rng.choices(range(1, len(_REGIONS) + 1), cum_weights=region_shares, k=count),
+            rng.choices(range(1, len(REGIONS) + 1), cum_weights=region_shares, k=count),
             rng.choices(names, cum_weights=shares, k=count),
             rng.choices(devices, weights=device_shares, k=count),
             strict=True,

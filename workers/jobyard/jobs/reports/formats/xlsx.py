@@ -12,7 +12,9 @@ from typing import IO, Any, Final
 import xlsxwriter
 
 from jobyard.jobs.reports.formats.csv import title
+from jobyard.jobs.reports.period import Unit
 from jobyard.jobs.reports.report import Chart, Kind, Report, Section
+from jobyard.jobs.reports.wording import NUMERIC
 
 LAST_ROW: Final = 1_048_575
 """Index of the last row that a sheet can have. What goes beyond continues on a sheet "Data 2"."""
@@ -29,6 +31,12 @@ _NUMBER_FORMATS: Final = {
     Kind.TIME: "yyyy-mm-dd hh:mm:ss",
 }
 _WIDTHS: Final = {Kind.TEXT: 24, Kind.TIME: 19, Kind.DATE: 12, Kind.MONEY: 14}
+# How far apart the dates of a chart's axis are, and how they look.
+_TICKS: Final = {
+    Unit.DAY: (7, "days", "d mmm"),
+    Unit.WEEK: (1, "months", "mmm yy"),
+    Unit.MONTH: (3, "months", "mmm yy"),
+}
 _CHART_ROWS: Final = 17
 _INKS: Final = ("#3457D5", "#0D9488")
 
@@ -47,8 +55,13 @@ def write_xlsx(report: Report, file: IO[bytes], *, last_row: int = LAST_ROW) -> 
                 "created": report.created,
             }
         )
-        _Writer(workbook, report).write(last_row)
-        workbook.close()
+        try:
+            _Writer(workbook, report).write(last_row)
+            workbook.close()
+        finally:
+            # Closing the workbook closes these too; after a failure it must not be closed, since that would write it.
+            for sheet in workbook.worksheets():
+                sheet.row_data_fh.close()
 
 
 class _Writer:
@@ -61,11 +74,15 @@ class _Writer:
         header = {"bold": True, "bg_color": "#3457D5", "font_color": "#FFFFFF", "valign": "vcenter"}
         self.header = workbook.add_format(header)
         self.header_right = workbook.add_format({**header, "align": "right"})
-        self.formats = {kind: workbook.add_format({"num_format": code}) for kind, code in _NUMBER_FORMATS.items()}
+        self.formats = {
+            kind: workbook.add_format({"num_format": code, "align": "right" if kind in NUMERIC else "left"})
+            for kind, code in _NUMBER_FORMATS.items()
+        }
         self.strong = {
             kind: workbook.add_format({"num_format": code, "bold": True}) for kind, code in _NUMBER_FORMATS.items()
         }
         self.change = workbook.add_format({"num_format": "+0.0%;-0.0%;0.0%", "font_color": "#667085"})
+        self.points = workbook.add_format({"num_format": '+0.0" pp";-0.0" pp";0.0" pp"', "font_color": "#667085"})
 
     def write(self, last_row: int) -> None:
         self._summary(self.workbook.add_worksheet("Summary"))
@@ -86,7 +103,7 @@ class _Writer:
 
     def _headers(self, sheet: Any, row: int, columns: tuple[Any, ...]) -> None:
         for number, column in enumerate(columns):
-            form = self.header if column.kind is Kind.TEXT else self.header_right
+            form = self.header_right if column.kind in NUMERIC else self.header
             sheet.write_string(row, number, title(column, self.report.currency), form)
 
     # ---------------------------------------------------------------------------------------------- sheets
@@ -128,7 +145,9 @@ class _Writer:
             sheet.write_number(row, 1, figure.value / scale, self.strong[figure.kind])
             if figure.before is not None:
                 sheet.write_number(row, 2, figure.before / scale, self.formats[figure.kind])
-            if figure.change is not None:
+            if figure.kind is Kind.SHARE and figure.before is not None:
+                sheet.write_number(row, 3, (figure.value - figure.before) * 100, self.points)
+            elif figure.change is not None:
                 sheet.write_number(row, 3, figure.change, self.change)
         return row + 1
 
@@ -152,21 +171,23 @@ class _Writer:
         chart = self.workbook.add_chart({"type": "line" if over_time else "bar"})
         plotted = section.plotted
         for ink, column in zip(_INKS, plotted, strict=False):
-            look = {"line": {"color": ink, "width": 2}} if over_time else {"fill": {"color": ink}, "gap": 45}
+            series = {"line": {"color": ink, "width": 2}} if over_time else {"fill": {"color": ink}, "gap": 45}
             labels = {} if over_time else {"data_labels": {"value": True, "num_format": "#,##0"}}
             chart.add_series(
                 {
                     "name": ["Summary", head, column],
                     "categories": ["Summary", head + 1, 0, last, 0],
                     "values": ["Summary", head + 1, column, last, column],
-                    **look,
+                    **series,
                     **labels,
                 }
             )
         quiet = {"line": {"none": True}, "num_font": {"color": "#667085"}}
         grid = {"major_gridlines": {"visible": True, "line": {"color": "#E3E7EE"}}}
         if over_time:
-            chart.set_x_axis({**quiet, "date_axis": True, "num_format": "d mmm yy"})
+            every, of, look = _TICKS[self.report.period.unit]
+            step = {"major_unit": every, "major_unit_type": of}
+            chart.set_x_axis({**quiet, **step, "date_axis": True, "num_format": look})
             chart.set_y_axis({**quiet, **grid, "num_format": "#,##0", "min": 0})
         else:
             # A bar chart counts its rows from below; reversed, the first stands on top as in the table.
