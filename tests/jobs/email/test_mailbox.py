@@ -122,7 +122,9 @@ def test_what_goes_wrong_in_on_message_costs_no_email(
 def test_a_disk_that_takes_nothing_puts_the_email_off(
     mailbox: Mailbox, caught: list[CaughtMail], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: Any) -> int:
+    def full(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[:10])
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
