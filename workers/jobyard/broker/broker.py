@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import Any, Final
 
 import dramatiq
-import redis.exceptions as wire
 from dramatiq import Message
 from dramatiq.errors import ActorNotFound, QueueJoinTimeout
 from dramatiq.middleware import Middleware, Retries
@@ -24,7 +23,7 @@ from jobyard.broker.consumer import DramatiqConsumer
 from jobyard.broker.dead_letters import DeadLetters
 from jobyard.broker.delivery import Again, Delivery, FollowUp
 from jobyard.broker.envelope import seal
-from jobyard.broker.errors import BrokerUnavailableError
+from jobyard.broker.errors import BrokerRefusedError, BrokerUnavailableError
 from jobyard.broker.hooks import Hooks
 from jobyard.broker.inspector import Inspector
 from jobyard.broker.keys import QueueKeys
@@ -246,14 +245,16 @@ class JobyardBroker(dramatiq.Broker):
         for job in jobs:
             arguments += (job.job_id, job.envelope, job.priority, job.delay)
         all_keys = (queue.call(local.caller), *queue.all)
-        durability = self._durability if isinstance(self._durability, str) else self._durability.get(queue_name, "memory")
+        durability = (
+            self._durability if isinstance(self._durability, str) else self._durability.get(queue_name, "memory")
+        )
         confirm = checks.confirmation(durability, self._replicas, self.patience)
         if confirm is None:
             new = link.call(script("enqueue"), all_keys, arguments)
         else:
             try:
                 new, reply = link.call_and_confirm(script("enqueue"), all_keys, arguments, pack(confirm))
-            except wire.ResponseError as error:
+            except BrokerRefusedError as error:
                 raise checks.explain_unconfirmed(error) from None
             if not checks.confirmed(durability, self._replicas, reply):
                 raise BrokerUnavailableError(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from typing import Any, Final, Literal
 
-import redis.exceptions as wire
-
 from jobyard.broker.errors import BrokerRefusedError
 
 Durability = Literal["memory", "aof", "quorum"]
@@ -61,7 +59,7 @@ def confirmed(durability: Durability, replicas: int, reply: Any) -> bool:
     return int(reply) >= replicas
 
 
-def explain_unconfirmed(error: wire.ResponseError) -> BrokerRefusedError:
+def explain_unconfirmed(error: BrokerRefusedError) -> BrokerRefusedError:
     """The error for a server that can't confirm."""
     return BrokerRefusedError(
         f"this server can't confirm durability 'aof' (WAITAOF needs Redis 7.2 or Valkey, with appendonly yes): {error}"

@@ -108,9 +108,7 @@ class DeadLetters:
         if job is None or job.state != "dead":
             return False
         args, kwargs = edit(job.args, dict(job.kwargs))
-        message: Message[Any] = Message(
-            queue, job.actor, tuple(args), kwargs, job.options, job_id, job.created_at or 0
-        )
+        message: Message[Any] = Message(queue, job.actor, tuple(args), kwargs, job.options, job_id, job.created_at or 0)
         envelope = seal(message, job.priority)
         return bool(self._broker.link.call(script("revive"), self._broker.keys(queue).all, (job_id, 0, envelope)))
 

@@ -78,7 +78,9 @@ class Delivery(MessageProxy):
         reporter: sends a progress report; None where nobody listens.
     """
 
-    def __init__(self, queue_name: str, job_id: str, call: int, attempt: int, envelope: bytes, fetched_at: float) -> None:
+    def __init__(
+        self, queue_name: str, job_id: str, call: int, attempt: int, envelope: bytes, fetched_at: float
+    ) -> None:
         self.failed = False
         self._exception: BaseException | None = None
         self._built: Message[Any] | None = None

@@ -20,7 +20,8 @@ class BrokerUnavailableError(BrokerError):
 
 
 class BrokerRefusedError(BrokerError):
-    """Redis answers, but refuses us: wrong password, missing permission, unsuitable settings. Somebody must act."""
+    """Redis answers, but refuses us: wrong password, missing permission, unsuitable settings, a command that it doesn't
+    know. Trying again doesn't help; somebody must act."""
 
 
 class BrokerFullError(BrokerError):
@@ -48,6 +49,8 @@ def translate(error: BaseException) -> BaseException:
         return BrokerUnavailableError(f"no connection to Redis: {text or type(error).__name__}")
     if isinstance(error, wire.ReadOnlyError | wire.TryAgainError | wire.ClusterDownError | wire.MasterDownError):
         return BrokerUnavailableError(f"Redis is failing over: {text}")
-    if isinstance(error, wire.ResponseError) and text.startswith(_PASSING):
-        return BrokerUnavailableError(f"Redis is not ready: {text}")
+    if isinstance(error, wire.ResponseError):
+        if text.startswith(_PASSING):
+            return BrokerUnavailableError(f"Redis is not ready: {text}")
+        return BrokerRefusedError(f"Redis rejects the command: {text}")
     return error

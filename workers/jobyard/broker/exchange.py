@@ -18,7 +18,7 @@ from jobyard.broker.keys import QueueKeys
 from jobyard.broker.link import Link
 from jobyard.broker.scripts import Argument, script
 
-#: Operations of one kind and queue in one call. Lua's stack bounds it.
+#: Operations of one kind and queue in one call, and jobs fetched by one. Lua's stack bounds both.
 _BULK: Final = 1000
 
 
@@ -104,7 +104,7 @@ class Exchange:
                 self.oldest = time.monotonic()
 
     def call(self, want: int) -> Answer:
-        """Send what is collected and fetch up to `want` jobs.
+        """Send what is collected and fetch up to `want` jobs, but no more than a thousand.
 
         Raises:
             BrokerError: no answer. Nothing is lost: the next call begins with what this one could not deliver.
@@ -164,7 +164,7 @@ class Exchange:
                 operations += (number_of(job.queue_name), job.job_id, job.envelope, job.priority, job.delay)
 
         names = [keys.name for keys in all_keys]
-        head = (self._number, self._token, self._lease, want, len(self._fetching), len(all_keys))
+        head = (self._number, self._token, self._lease, min(want, _BULK), len(self._fetching), len(all_keys))
         return [self._call_key, *(key for keys in all_keys for key in keys.all)], [*head, *operations], names
 
     def _take(self) -> tuple[dict[str, list[Delivery]], dict[str, list[Delivery]], list[Delivery]]:

@@ -1,8 +1,8 @@
 """Which Redis or Valkey it is, from a URL: one server, one behind Sentinel, or a Cluster. Makes connections, calls nothing.
 
-    redis://user:password@host:6379/0            rediss://…  for TLS        unix:///path/to/socket?db=0
-    redis+sentinel://user:password@host:26379,host2:26379/0?service=mymaster          rediss+sentinel://…
-    redis+cluster://user:password@host:6379,host2:6379                                rediss+cluster://…
+redis://user:password@host:6379/0            rediss://…  for TLS        unix:///path/to/socket?db=0
+redis+sentinel://user:password@host:26379,host2:26379/0?service=mymaster          rediss+sentinel://…
+redis+cluster://user:password@host:6379,host2:6379                                rediss+cluster://…
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
-import redis
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.connection import AbstractConnection
 from redis.retry import Retry
 from redis.sentinel import Sentinel
+
+import redis
 
 CONNECT_TIMEOUT: Final = 2.0
 #: Seconds that a server may take for one reply. Scripts are bounded, so that a longer silence means trouble.

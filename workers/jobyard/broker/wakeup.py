@@ -41,7 +41,9 @@ class Waiter:
         try:
             if not self._stopped.is_set():
                 # Redis takes a timeout of 0 for "for ever".
-                self._link.command(b"BLPOP", *self._keys, f"{max(limit, 0.001):.3f}", key=self._keys[0], timeout=limit + 5)
+                self._link.command(
+                    b"BLPOP", *self._keys, f"{max(limit, 0.001):.3f}", key=self._keys[0], timeout=limit + 5
+                )
         finally:
             self._blocked = False
 

@@ -125,7 +125,9 @@ class Runner:
     def _log_failure(self, delivery: Delivery, actor: Any, error: BaseException) -> None:
         throws = delivery.options.get("throws") or actor.options.get("throws")
         if isinstance(error, Cancelled | Retry | RetryAfter | RateLimitExceeded):
-            self._logger.info("Job %s (%s): %s", delivery.message_id, delivery.actor_name, error or type(error).__name__)
+            self._logger.info(
+                "Job %s (%s): %s", delivery.message_id, delivery.actor_name, error or type(error).__name__
+            )
         elif throws and isinstance(error, throws):
             self._logger.info("Job %s failed with the expected %s.", delivery.message_id, type(error).__name__)
         else:

@@ -6,7 +6,25 @@ from bisect import bisect_left
 from typing import Final
 
 #: Upper bounds of the duration histogram, in seconds.
-BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
+BUCKETS: Final = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+    300.0,
+    900.0,
+)
 
 #: By queue and actor: how many runs ended in which way.
 Outcomes = dict[tuple[str, str, str], int]
