@@ -54,7 +54,7 @@ class StorageNameError(ValueError):
     """The name of an object is not acceptable."""
 
 
-class ObjectNotFound(JobyardError, LookupError):  # noqa: N818 (reads as FileNotFoundError does without its suffix)
+class ObjectNotFound(JobyardError, LookupError):
     """There is no object of that name."""
 
 
