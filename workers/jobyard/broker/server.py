@@ -69,7 +69,10 @@ def server(url: str, **options: Any) -> Server:
     """
     scheme = urlsplit(url).scheme
     options = {**_PLAIN, **options}
-    if scheme in ("redis", "rediss", "unix"):
+    if scheme == "unix":
+        del options["socket_keepalive"]
+        return _Single(url, options)
+    if scheme in ("redis", "rediss"):
         return _Single(url, options)
     base, _, kind = scheme.partition("+")
     if base in ("redis", "rediss") and kind == "sentinel":
