@@ -22,11 +22,16 @@ class CurrentJob(Protocol):
             otherwise `jobyard.errors.Cancelled` is raised in it.
     """
 
-    id: str
-    queue: str
-    actor: str
-    attempt: int
-    cancelled: bool
+    @property
+    def id(self) -> str: ...
+    @property
+    def queue(self) -> str: ...
+    @property
+    def actor(self) -> str: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def cancelled(self) -> bool: ...
 
     def report_progress(self, percent: float, message: str, counts: dict[str, float]) -> None: ...
 

@@ -14,6 +14,9 @@ from jobyard.errors import JobyardError
 class BrokerError(JobyardError, BrokerConnectionError):
     """Base class of the broker's errors."""
 
+    def __init__(self, message: str) -> None:
+        self.message = message
+
 
 class BrokerUnavailableError(BrokerError):
     """Redis didn't answer in time, is loading, or fails over. It is worth trying again; nothing was decided."""

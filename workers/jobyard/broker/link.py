@@ -5,10 +5,11 @@ Every request that goes through here may be sent twice: scripts are idempotent, 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import redis.exceptions as wire
 from redis.connection import AbstractConnection
@@ -16,6 +17,8 @@ from redis.connection import AbstractConnection
 from jobyard.broker.errors import BrokerUnavailableError, translate
 from jobyard.broker.scripts import Argument, Script, pack
 from jobyard.broker.server import REPLY_TIMEOUT, Server
+
+Reply = TypeVar("Reply")
 
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 1.0
@@ -93,7 +96,7 @@ class Link:
 
         return self._patiently(once)
 
-    def _patiently(self, once: Callable[[], Any]) -> Any:
+    def _patiently(self, once: Callable[[], Reply]) -> Reply:
         """Do it until it is answered or the patience ends."""
         deadline = None
         pause = _FIRST_PAUSE
@@ -167,7 +170,6 @@ class Link:
             connection.disconnect()
 
     def _refresh_quietly(self) -> None:
-        try:
+        # Where no node answers yet, the caller's own deadline decides how long that may last.
+        with contextlib.suppress(wire.RedisError, OSError):
             self.server.refresh()
-        except (wire.RedisError, OSError):
-            pass  # No node answers yet; the caller's own deadline decides how long that may last.

@@ -25,11 +25,12 @@ class JobResults(Results):
     """Dramatiq's results middleware with results switched on: what an actor returns is kept with the job."""
 
     def __init__(self, broker: JobyardBroker) -> None:
-        super().__init__(backend=JobResultBackend(broker), store_results=True)
+        Results.__init__(self, backend=JobResultBackend(broker), store_results=True)
 
     def after_process_message(self, broker: Any, message: Any, *, result: Any = None, exception: Any = None) -> None:
         # None needs no room: a completed job without a result returned None.
-        if exception is None and result is not None and self._lookup_options(broker, message)[0]:
+        store = Results._lookup_options(self, broker, message)[0]
+        if store and exception is None and result is not None:
             self.backend.store_result(message, result, self.result_ttl)
 
     def after_skip_message(self, broker: Any, message: Any) -> None:
@@ -60,7 +61,7 @@ class JobResultBackend(ResultBackend):
                     f"the result of {message.actor_name!r} has {len(encoded)} bytes, more than the {LONGEST_RESULT} that are "
                     "kept: put it into object storage and return its name"
                 )
-        except Exception as error:  # An encoder of the application may raise anything.
+        except Exception as error:  # noqa: BLE001 - an encoder of the application may raise anything
             message.stuff_exception(error)
             message.fail()
         else:

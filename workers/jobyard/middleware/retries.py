@@ -49,7 +49,7 @@ class JobRetries(Retries):
         if exception is None:
             return
         if not isinstance(message, Delivery):
-            super().after_process_message(broker, message, result=result, exception=exception)
+            Retries.after_process_message(self, broker, message, result=result, exception=exception)
             return
         if message.failed or isinstance(exception, Cancelled | Shutdown):
             return

@@ -38,7 +38,7 @@ class Seat:
                 self.delivery = delivery
             try:
                 result = fn(*delivery.args, **delivery.kwargs)
-            except BaseException as raised:  # Whatever a job raises is its outcome; SystemExit too.
+            except BaseException as raised:  # noqa: BLE001 - whatever a job raises is its outcome, SystemExit too
                 error = raised
             self._leave()
         except Interrupt:

@@ -394,14 +394,13 @@ class JobyardWorker(dramatiq.Worker):
         if left:
             self.logger.warning("%d jobs are still running and go back to their queue.", len(left))
             dispatcher.give_back(left)
+        self._flush()
         while dispatcher.pending:
-            self._flush()
-            if not dispatcher.pending:
-                return
             if time.monotonic() >= deadline:
                 self.logger.error("Redis is away: what is not delivered runs again when the leases end.")
                 return
             time.sleep(0.1)
+            self._flush()
 
     def _dispatcher(self) -> Dispatcher:
         assert self.dispatcher is not None
