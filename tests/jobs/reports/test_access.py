@@ -58,7 +58,7 @@ def test_managers_see_the_rows_of_their_own_region_only(report_type: str, make: 
 
 
 def test_the_totals_of_a_manager_are_those_of_the_region(make: Make, ask: Callable[..., list[Any]]) -> None:
-    summary = openpyxl.load_workbook(make("sales", "xlsx", user_id="3", date_range=MARCH).path)["Summary"]
+    summary: Any = openpyxl.load_workbook(make("sales", "xlsx", user_id="3", date_range=MARCH).path)["Summary"]
     cells = {row[0]: row[1:3] for row in summary.iter_rows(values_only=True) if row[0]}
     query = (
         "SELECT sum(total) / 100.0 FROM orders o JOIN customers c ON c.id = o.customer_id "

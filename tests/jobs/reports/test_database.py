@@ -22,7 +22,7 @@ from jobyard.jobs.reports.access import Requester
 from jobyard.jobs.reports.database import database_url, snapshot
 from jobyard.jobs.reports.period import Period, Unit
 from jobyard.jobs.reports.settings import ReportsSettings
-from jobyard.jobs.reports.tables import orders
+from jobyard.jobs.reports.tables import orders, products, sessions
 from jobyard.jobs.reports.truncate import FirstDay
 
 from .conftest import Make
@@ -167,19 +167,19 @@ def statements() -> dict[str, Any]:
     return {
         "sales totals": sales.totals_query(of_sales),
         "sales over time": sales.over_time_query(of_sales, PERIOD),
-        "sales top": sales.top_query(of_sales, sales.products.c.id, sales.products.c.name, limit=10),
+        "sales top": sales.top_query(of_sales, products.c.id, products.c.name, limit=10),
         "sales rows": sales.rows_query(of_sales),
         "visits totals": analytics.totals_query(of_visits),
         "visits over time": analytics.over_time_query(of_visits, PERIOD),
-        "visits by": analytics.by_query(of_visits, analytics.sessions.c.channel),
+        "visits by": analytics.by_query(of_visits, sessions.c.channel),
         "visits rows": analytics.rows_query(of_visits),
     }
 
 
 @pytest.mark.parametrize("name", list(statements()))
-@pytest.mark.parametrize("dialect", [postgresql.dialect, sqlite.dialect])
-def test_every_statement_has_the_scope_and_compiles_for_both_databases(name: str, dialect: Callable[[], Any]) -> None:
-    compiled = statements()[name].compile(dialect=dialect())
+@pytest.mark.parametrize("dialect", [postgresql, sqlite])
+def test_every_statement_has_the_scope_and_compiles_for_both_databases(name: str, dialect: Any) -> None:
+    compiled = statements()[name].compile(dialect=dialect.dialect())
     assert "regions.id = " in str(compiled)
     assert 1 in compiled.params.values()
     assert PERIOD.begins in compiled.params.values()

@@ -94,7 +94,7 @@ def test_sales_xlsx_has_typed_rows_totals_and_native_charts(make: Make, ask: Ask
     assert data["B2"].number_format == "yyyy-mm-dd hh:mm:ss"
     assert data["J2"].number_format == "#,##0.00"
 
-    summary = book["Summary"]
+    summary: Any = book["Summary"]
     (revenue,) = ask(f"SELECT sum(total) FROM orders WHERE status = 'paid' AND placed_at {IN_MARCH}")
     (february,) = ask(
         "SELECT sum(total) FROM orders WHERE status = 'paid' "

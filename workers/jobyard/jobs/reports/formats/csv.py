@@ -57,5 +57,6 @@ def safe_text(value: Any) -> str:
 _CELLS: Final[dict[Kind, Callable[[Any], str]]] = {
     Kind.TEXT: safe_text,
     Kind.MONEY: lambda hundredths: str(Decimal(hundredths).scaleb(-2)),
-    Kind.TIME: lambda time: time.isoformat(sep=" ", timespec="seconds"),
+    # Not isoformat: a PostgreSQL column with time zone gives "+00:00", which the column's title says already.
+    Kind.TIME: lambda time: f"{time:%Y-%m-%d %H:%M:%S}",
 }
