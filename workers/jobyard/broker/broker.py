@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import defaultdict
@@ -21,6 +22,7 @@ from jobyard.broker import checks, keys
 from jobyard.broker.checks import Durability
 from jobyard.broker.consumer import DramatiqConsumer
 from jobyard.broker.dead_letters import DeadLetters
+from jobyard.broker.caller import new_token
 from jobyard.broker.delivery import Again, Delivery, FollowUp
 from jobyard.broker.envelope import seal
 from jobyard.broker.errors import BrokerRefusedError, BrokerUnavailableError
@@ -270,10 +272,10 @@ class JobyardBroker(dramatiq.Broker):
         """This thread's connection."""
         local = self._local
         link: Link | None = getattr(local, "link", None)
-        if link is None:
-            from jobyard.broker.dispatcher import new_token
-
+        # A forked child is another caller: with its parent's name and numbers its calls would look like repetitions.
+        if link is None or local.pid != os.getpid():
             link = local.link = Link(self.server, patience=self.patience)
+            local.pid = os.getpid()
             local.caller = new_token()
             local.calls = 0
             self.check()

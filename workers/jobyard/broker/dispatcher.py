@@ -6,13 +6,13 @@ process calls `renew`, `flush` and `return_unstarted`.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from jobyard.broker.appetite import Appetite
+from jobyard.broker.caller import new_token
 from jobyard.broker.delivery import Delivery
 from jobyard.broker.exchange import Answer, Exchange
 from jobyard.broker.link import Link
@@ -31,11 +31,6 @@ RENEWAL: Final = LEASE / 3
 LONGEST_UNSENT: Final = 0.01
 #: Seconds after which a job that was fetched but not started goes back, so that another worker can have it.
 LONGEST_UNSTARTED: Final = 0.1
-
-
-def new_token() -> str:
-    """A worker's name in fences: short, since it stands at every running job; never used twice."""
-    return secrets.token_hex(6)
 
 
 class Dispatcher:

@@ -30,6 +30,8 @@ from jobyard.worker.tally import Tally
 
 #: How often a busy process is looked after, in seconds.
 TICK: Final = 0.01
+#: Seconds until leases are renewed again when that failed.
+RENEWAL_PAUSE: Final = 0.5
 #: The longest pause between two tries while Redis is away, in seconds.
 LONGEST_PAUSE: Final = 1.0
 
@@ -328,8 +330,8 @@ class JobyardWorker(dramatiq.Worker):
                 continue
             self._enforce_limits(now)
             if now >= renewal or self._listener.take():
-                renewal = now + self._lease / 3
-                self._renew(dispatcher)
+                # After an outage Redis gives workers a few seconds to renew what ran out meanwhile.
+                renewal = now + (self._lease / 3 if self._renew(dispatcher) else RENEWAL_PAUSE)
             if dispatcher.return_unstarted(LONGEST_UNSTARTED) or dispatcher.unsent_for() > LONGEST_UNSENT:
                 self._flush()
             self._ended.wait(TICK)
@@ -340,12 +342,13 @@ class JobyardWorker(dramatiq.Worker):
             if delivery is not None and now >= seat.deadline and seat.strike(delivery, TimeLimitExceeded):
                 self.logger.warning("Job %s exceeded its time limit.", delivery.message_id)
 
-    def _renew(self, dispatcher: Dispatcher) -> None:
+    def _renew(self, dispatcher: Dispatcher) -> bool:
+        """Keep the leases, and hear who shall stop. False: Redis is away."""
         try:
             lost, cancels = dispatcher.renew()
         except BrokerError as error:
             self.logger.warning("Could not renew leases: %s", error)
-            return
+            return False
         for delivery in lost:
             delivery.lost = True
             self.logger.warning("The lease of job %s has run out; its run is stopped.", delivery.message_id)
@@ -353,6 +356,7 @@ class JobyardWorker(dramatiq.Worker):
         for delivery in cancels:
             delivery.cancelled = True
             self._strike(delivery, Cancelled)
+        return True
 
     def _strike(self, delivery: Delivery, interrupt: type[Interrupt]) -> None:
         for seat in self.seats:

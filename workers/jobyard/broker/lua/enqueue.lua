@@ -3,12 +3,13 @@
 --   ARGV  1: call number; then four for each job: id, envelope, priority (0-100), delay in ms (0: now)
 --   Reply how many jobs were new; -1 if this very call was applied before (its reply got lost)
 -- Known ids are left alone, in whatever state the job is. Refused when Redis is out of memory.
+--@include once
 --@include queue
 --@include clock
 --@include position
 --@include wake
 --@include arrive
-if redis.call('SET', KEYS[1], ARGV[1], 'PX', 120000, 'GET') == ARGV[1] then
+if applied_before(KEYS[1], ARGV[1]) then
   return -1
 end
 local jobs = {}

@@ -15,6 +15,7 @@
 --         wait: how long an idle caller may block at most before it asks again; 0: until it is woken
 -- Fenced: an operation on a job that this caller's call no longer holds changes nothing and is counted as stale.
 -- Sent twice (the reply was lost), it finishes nothing twice and gives the same jobs again.
+--@include once
 --@include queue
 --@include clock
 --@include position
@@ -38,7 +39,7 @@ local function give(i, id, attempt, envelope)
 end
 
 -- The same call again: what it fetched is what its fence stands on.
-if redis.call('SET', KEYS[1], call, 'PX', 120000, 'GET') == call then
+if applied_before(KEYS[1], call) then
   local fence = caller .. ' ' .. call .. ' '
   for i = 1, fetching do
     local q = queues[i]
@@ -222,7 +223,7 @@ local function grace_of(q)
     redis.call('HSET', q.counts, 'grace', exact(grace))
   end
   if now - seen > 1000 or seen == now then
-    redis.call('HSET', q.counts, 'seen', exact(now))
+    redis.call('HSET', q.counts, 'seen', exact(now)) -- as renew.lua does
   end
   return grace
 end

@@ -20,4 +20,5 @@ for i = 3, #ARGV, 2 do
     lost[#lost + 1] = id
   end
 end
+redis.call('HSET', q.counts, 'seen', exact(now)) -- Redis is there, and so are workers: see exchange.lua
 return {lost, cancels}

@@ -1,0 +1,1 @@
+"""`jobyard bench`: how fast jobs go through this machine and this Redis, with every guarantee on."""
