@@ -39,22 +39,31 @@ class DramatiqConsumer(Consumer):
     def __next__(self) -> MessageProxy | None:
         dispatcher = self._dispatcher
         delivery = dispatcher.take()
-        if delivery is None:
-            if dispatcher.appetite.want(len(dispatcher.held)) > 0:
-                answer = dispatcher.fetch()
-                delivery = dispatcher.take()
-                if delivery is None:
-                    dispatcher.waiter.wait(min(self._timeout, answer.wait or self._timeout))
-            else:
-                # Full: nothing to do until a worker thread has finished something.
-                time.sleep(0.005)
+        if delivery is not None:
+            return delivery
+        if dispatcher.appetite.want(len(dispatcher.held)) == 0:
+            # Full: nothing to do until a worker thread has finished something.
+            time.sleep(0.005)
+            return None
+        try:
+            answer = dispatcher.fetch()
+            delivery = dispatcher.take()
+            if delivery is None:
+                dispatcher.waiter.wait(min(self._timeout, answer.wait or self._timeout))
+        except BrokerError as error:
+            # Not raised: Dramatiq would replace the consumer, and with it what knows which jobs are ours.
+            self._broker.logger.warning("%s. Finished jobs are kept and delivered when it is back.", error)
+            self._closed.wait(min(self._timeout, 1.0))
         return delivery
 
     def ack(self, message: MessageProxy) -> None:
         delivery = cast(Delivery, message)
         self._dispatcher.appetite.observe(time.monotonic() - delivery.started_at)
         self._dispatcher.settle(delivery)
-        self._dispatcher.flush()
+        try:
+            self._dispatcher.flush()
+        except BrokerError as error:
+            self._broker.logger.warning("Job %s will be delivered when Redis is back: %s", delivery.message_id, error)
 
     nack = ack
 
