@@ -19,10 +19,10 @@ from dramatiq.middleware import Middleware, Retries
 from dramatiq.results import Results
 
 from jobyard.broker import checks, keys
+from jobyard.broker.caller import new_token
 from jobyard.broker.checks import Durability
 from jobyard.broker.consumer import DramatiqConsumer
 from jobyard.broker.dead_letters import DeadLetters
-from jobyard.broker.caller import new_token
 from jobyard.broker.delivery import Again, Delivery, FollowUp
 from jobyard.broker.envelope import seal
 from jobyard.broker.errors import BrokerRefusedError, BrokerUnavailableError
