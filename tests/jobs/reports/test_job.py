@@ -15,7 +15,7 @@ from pypdf import PdfReader
 from reportlab import __file__ as reportlab_file
 
 from jobyard import Cancelled, PermanentError
-from jobyard.jobs.reports import job as job_module
+from jobyard.jobs.reports import making
 from jobyard.jobs.reports.fonts import typeface
 from jobyard.jobs.reports.formats.xlsx import write_xlsx
 
@@ -87,7 +87,7 @@ def test_a_failure_half_way_leaves_no_object(make: Make, storage_folder: Path, m
         file.write(b"half a report")
         raise OSError("no space left")
 
-    monkeypatch.setattr(job_module, "write_csv", breaks)
+    monkeypatch.setattr(making, "write_csv", breaks)
     with pytest.raises(OSError, match="no space left"):
         make("sales", "csv", date_range=MARCH)
     assert files(storage_folder) == []
@@ -110,7 +110,7 @@ def test_memory_does_not_grow_with_the_number_of_rows(to: str, make: Make) -> No
 def test_more_rows_than_a_sheet_holds_go_on_on_the_next_sheet(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_module, "write_xlsx", lambda report, file: write_xlsx(report, file, last_row=1500))
+    monkeypatch.setattr(making, "write_xlsx", lambda report, file: write_xlsx(report, file, last_row=1500))
     made = make("sales", "xlsx", date_range=MARCH)
     book = openpyxl.load_workbook(made.path)
     rows = made.result["rows"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -71,6 +73,14 @@ def test_everything_that_is_wrong_is_named_at_once() -> None:
     with pytest.raises(PayloadError) as refused:
         generate_report.message(report_type="weather", format="docx", date_range=GOOD["date_range"], user_id="1")
     assert {field.path for field in refused.value.fields} == {"report_type", "format"}
+
+
+def test_enqueueing_needs_none_of_what_makes_reports() -> None:
+    program = (
+        "import sys; from jobyard.jobs.reports import generate_report; "
+        "print([name for name in ('sqlalchemy', 'reportlab', 'xlsxwriter', 'jinja2') if name in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "[]\n"
 
 
 def test_one_day_and_five_years_are_accepted() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from jobyard import PermanentError
 from jobyard.jobs.reports import sample_data, sample_database
 
 
@@ -112,6 +113,13 @@ def test_a_process_killed_while_making_it_leaves_nothing_in_the_way(tmp_path: Pa
     assert not path.exists()
     assert made_by(path)[1] > 40_000
     assert not (tmp_path / "reports.db.unfinished").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_what_to_set(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(PermanentError, match="JOBYARD_REPORTS_SAMPLE_DATABASE") as refused:
+        sample_database.ensure(tmp_path / "file" / "reports.db")
+    assert str(tmp_path / "file" / "reports.db") in str(refused.value)
 
 
 def test_it_looks_like_a_business(ask: Callable[..., list[Any]]) -> None:

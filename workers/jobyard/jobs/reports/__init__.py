@@ -4,8 +4,9 @@
         report_type="sales", date_range={"start": "2025-01-01", "end": "2025-12-31"}, user_id="1", format="pdf"
     )
 
-The way through the package: `job` runs it; `payload`, `settings` and `access` say what, from where and for whom;
-`sales` and `analytics` ask the database (`tables`, `query`) and make a `report`; `formats` writes that, with `charts`.
+The way through the package: `job` declares it and `making` does it; `payload`, `settings` and `access` say what, from
+where and for whom; `sales` and `analytics` ask the database (`tables`, `query`) and make a `report`; `formats` writes
+that, with `charts`.
 """
 
 from jobyard.jobs.reports.job import generate_report

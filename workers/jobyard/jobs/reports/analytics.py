@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, disti
 
 from jobyard.jobs.reports.access import Requester
 from jobyard.jobs.reports.period import Period
-from jobyard.jobs.reports.query import incomplete_note, over_period, share, stream
+from jobyard.jobs.reports.query import MOST_NAMES, incomplete_note, over_period, share, stream, with_others
 from jobyard.jobs.reports.report import Chart, Column, KeyFigure, Kind, Report, Section
 from jobyard.jobs.reports.tables import regions, sessions
 from jobyard.jobs.reports.truncate import FirstDay
@@ -95,10 +95,17 @@ def over_time_query(seen: ColumnElement[bool], period: Period) -> Select[Any]:
     )
 
 
-def by_query(seen: ColumnElement[bool], by: ColumnElement[Any]) -> Select[Any]:
+def by_query(seen: ColumnElement[bool], by: ColumnElement[Any], limit: int | None = None) -> Select[Any]:
     """Sessions and purchases by the column `by`, the most sessions first."""
     count = func.count().label("sessions")
-    return select(by, count, _PURCHASES).select_from(_VISITS).where(seen).group_by(by).order_by(count.desc(), by)
+    return (
+        select(by, count, _PURCHASES)
+        .select_from(_VISITS)
+        .where(seen)
+        .group_by(by)
+        .order_by(count.desc(), by)
+        .limit(limit)
+    )
 
 
 def rows_query(seen: ColumnElement[bool]) -> Select[Any]:
@@ -152,8 +159,9 @@ def _sections(
     counts = (Column("Sessions", Kind.COUNT), Column("Purchases", Kind.COUNT), Column("Conversion", Kind.SHARE))
 
     def by(title: str, label: str, column: ColumnElement[Any]) -> Section:
-        found = connection.execute(by_query(seen, column))
-        rows = [(name, int(visits), int(bought), share(bought, visits)) for name, visits, bought in found]
+        found = connection.execute(by_query(seen, column, limit=MOST_NAMES + 1)).all()
+        sums = with_others([tuple(row) for row in found], (totals.sessions, totals[-1]))
+        rows = [(name, visits, bought, share(bought, visits)) for name, visits, bought in sums]
         return Section(title, Chart.BARS, (Column(label, Kind.TEXT), *counts), rows)
 
     yield Section(

@@ -13,6 +13,9 @@ from jobyard.jobs.reports.period import Period
 ROWS_AT_A_TIME: Final = 1000
 """How many rows are in memory at once."""
 
+MOST_NAMES: Final = 12
+"""A chart by name shows so many; more could be neither read nor drawn."""
+
 
 def stream(connection: Connection, statement: Select[Any], limit: int | None) -> Iterator[Row[Any]]:
     """The rows of `statement`, from a cursor of the server where it has such, a part at a time."""
@@ -43,6 +46,19 @@ def incomplete_note(period: Period) -> str:
         case (False, True):
             return f"The last {period.unit} is only partly in the period."
     return ""
+
+
+def with_others(
+    rows: Sequence[tuple[Any, ...]], totals: Sequence[float], most: int = MOST_NAMES
+) -> list[tuple[Any, ...]]:
+    """At most `most` rows of a name and its sums, in the order given; what is missing of `totals` is in one more row."""
+    shown: list[tuple[Any, ...]] = [
+        ("(not known)" if name is None else name, *(int(value) for value in sums)) for name, *sums in rows[:most]
+    ]
+    if len(rows) <= most:
+        return shown
+    rest = (int(total) - sum(row[place] for row in shown) for place, total in enumerate(totals, 1))
+    return [*shown, ("All others", *rest)]
 
 
 def share(part: float | None, whole: float | None) -> float:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, distinct, f
 
 from jobyard.jobs.reports.access import Requester
 from jobyard.jobs.reports.period import Period
-from jobyard.jobs.reports.query import incomplete_note, over_period, share, stream
+from jobyard.jobs.reports.query import MOST_NAMES, incomplete_note, over_period, share, stream, with_others
 from jobyard.jobs.reports.report import Chart, Column, KeyFigure, Kind, Report, Section
 from jobyard.jobs.reports.tables import customers, orders, products, regions
 from jobyard.jobs.reports.truncate import FirstDay
@@ -59,7 +59,7 @@ def sales_report(
         return report.empty(first, last)
     before = connection.execute(totals_query(_seen(period.before(), requester))).one()
     report.figures.extend(_figures(totals, before if before.orders else None))
-    report.sections.extend(_sections(connection, period, requester, seen))
+    report.sections.extend(_sections(connection, period, requester, seen, totals))
     return report
 
 
@@ -144,13 +144,19 @@ def _figures(now: Row[Any], before: Row[Any] | None) -> list[KeyFigure]:
 
 
 def _sections(
-    connection: Connection, period: Period, requester: Requester, seen: ColumnElement[bool]
+    connection: Connection, period: Period, requester: Requester, seen: ColumnElement[bool], totals: Row[Any]
 ) -> Iterator[Section]:
     money = (Column("Revenue", Kind.MONEY), Column("Paid orders", Kind.COUNT))
 
-    def top(title: str, label: str, statement: Select[Any]) -> Section:
-        # Customers are grouped by id as well, since two may have the same name; the id is not shown.
-        rows = [(row[-3], int(row[-2]), int(row[-1])) for row in connection.execute(statement)]
+    def by(title: str, label: str, column: ColumnElement[Any]) -> Section:
+        found = connection.execute(top_query(seen, column, limit=MOST_NAMES + 1)).all()
+        rows = with_others([tuple(row) for row in found], (totals.revenue, totals.paid))
+        return Section(title, Chart.BARS, (Column(label, Kind.TEXT), *money), rows)
+
+    def top(title: str, label: str, key: ColumnElement[Any], name: ColumnElement[Any]) -> Section:
+        # Grouped by the key as well, since two customers may have the same name; it is not shown.
+        found = connection.execute(top_query(seen, key, name, limit=TOP)).all()
+        rows = with_others([tuple(row)[1:] for row in found], ())
         return Section(title, Chart.BARS, (Column(label, Kind.TEXT), *money), rows)
 
     yield Section(
@@ -161,7 +167,7 @@ def _sections(
         note=incomplete_note(period),
     )
     if requester.region_id is None:
-        yield top("Revenue by region", "Region", top_query(seen, regions.c.name))
-    yield top("Revenue by category", "Category", top_query(seen, products.c.category))
-    yield top("Top products", "Product", top_query(seen, products.c.id, products.c.name, limit=TOP))
-    yield top("Top customers", "Customer", top_query(seen, customers.c.id, customers.c.name, limit=TOP))
+        yield by("Revenue by region", "Region", regions.c.name)
+    yield by("Revenue by category", "Category", products.c.category)
+    yield top("Top products", "Product", products.c.id, products.c.name)
+    yield top("Top customers", "Customer", customers.c.id, customers.c.name)

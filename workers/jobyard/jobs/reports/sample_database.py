@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from jobyard.errors import PermanentError
 from jobyard.jobs.reports.sample_data import VERSION, fill
 
 
@@ -15,16 +16,25 @@ def ensure(path: Path) -> Path:
     """The absolute path of the sample database; it is made if it isn't there, or was made by another version.
 
     Takes one to three seconds the first time. Others who ask meanwhile wait for it.
+
+    Raises:
+        PermanentError: it can't be written there.
     """
     path = path.absolute()
     if _is_current(path):
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The kernel frees the lock when its holder dies, so that a killed worker leaves nothing that others wait for.
-    with path.with_name(path.name + ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _is_current(path):
-            _make(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The kernel frees the lock when its holder dies, so that a killed worker leaves nothing that others wait for.
+        with path.with_name(path.name + ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not _is_current(path):
+                _make(path)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise PermanentError(
+            f"can't make the sample database {path}: {error}. Set JOBYARD_REPORTS_SAMPLE_DATABASE to a file in a folder "
+            "that can be written, or JOBYARD_REPORTS_DATABASE_URL to a database of your own"
+        ) from error
     return path
 
 

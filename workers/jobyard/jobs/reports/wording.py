@@ -22,6 +22,8 @@ def words(kind: Kind, value: Any, currency: str, *, cents: bool = False) -> str:
     Args:
         cents: show the hundredths of an amount.
     """
+    if value is None:  # The database doesn't know it.
+        return "–"
     match kind:
         case Kind.TEXT:
             return str(value)

@@ -27,7 +27,8 @@ def over_time(section: Section, unit: Unit, currency: str, width: float, height:
     below = height - size * 2.2
 
     def y(value: float) -> float:
-        return below - (below - above) * value / marks[-1]
+        # The axis starts at 0; a total below it (more credit notes than sales) lies on it, and the table has the figure.
+        return below - (below - above) * max(0.0, value) / marks[-1]
 
     def x(index: int) -> float:
         return left + (right - left) * (index / (len(section.rows) - 1) if len(section.rows) > 1 else 0.5)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from itertools import islice
 from typing import IO, Any, Final
@@ -22,6 +22,10 @@ _FORMULA_STARTS: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 def write_csv(report: Report, file: IO[bytes]) -> None:
     """Write all rows. Amounts are in units of the currency ("12.50"), times in ISO 8601, durations in seconds."""
     as_cell = [_CELLS.get(column.kind, str) for column in report.columns]
+
+    def cells(row: Sequence[Any]) -> list[str]:
+        return ["" if value is None else cell(value) for cell, value in zip(as_cell, row, strict=True)]
+
     rows = report.rows(None)
     text = io.StringIO(newline="")
     lines = csv.writer(text, lineterminator="\r\n")
@@ -33,7 +37,7 @@ def write_csv(report: Report, file: IO[bytes]) -> None:
             return
         text.seek(0)
         text.truncate()
-        lines.writerows([[cell(value) for cell, value in zip(as_cell, row, strict=True)] for row in part])
+        lines.writerows(map(cells, part))
 
 
 def title(column: Column, currency: str) -> str:

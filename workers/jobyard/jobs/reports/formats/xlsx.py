@@ -212,7 +212,8 @@ class _Writer:
                 sheet, at = self._data_sheet(number + 1), 0
             at += 1
             for column, cell in cells:
-                cell(sheet, at, column, values[column])
+                if values[column] is not None:
+                    cell(sheet, at, column, values[column])
         sheet.autofilter(0, 0, at, len(columns) - 1)
 
     def _data_sheet(self, number: int) -> Any:
