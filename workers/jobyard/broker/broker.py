@@ -23,7 +23,7 @@ from jobyard.broker.caller import new_token
 from jobyard.broker.checks import Durability
 from jobyard.broker.consumer import DramatiqConsumer
 from jobyard.broker.dead_letters import DeadLetters
-from jobyard.broker.delivery import Again, Delivery, FollowUp
+from jobyard.broker.delivery import Again, Completed, Delivery, FollowUp
 from jobyard.broker.envelope import seal
 from jobyard.broker.errors import BrokerRefusedError, BrokerUnavailableError
 from jobyard.broker.hooks import Hooks
@@ -356,19 +356,34 @@ class JobyardBroker(dramatiq.Broker):
                 return str(state.decode())
         return "unknown"
 
-    def revoke(self, token: str, cause: bytes, *, started: Sequence[str] | None = None) -> int:
-        """A worker is dead: its jobs run again at once.
+    def revoke(
+        self,
+        token: str,
+        cause: bytes,
+        *,
+        started: Sequence[str] | None = None,
+        completed: Sequence[Completed] = (),
+    ) -> tuple[int, int]:
+        """A worker is dead: what it had completed is completed, and its other jobs run again at once.
 
         Args:
             token: the dead worker's.
             cause: a JSON object that is kept with the attempt.
             started: ids of the jobs that were running. The attempt of others doesn't count. None: not known, all count.
+            completed: jobs that it had completed, but perhaps not delivered.
 
         Returns:
-            How many jobs went back.
+            How many jobs went back, and how many were completed.
         """
-        arguments: list[Argument] = [token, cause, "all" if started is None else "some", *(started or ())]
-        return sum(self.link.call(script("revoke"), self.keys(name).all, arguments) for name in self.inspector.queues())
+        back = done = 0
+        tail: list[Argument] = ["all"] if started is None else ["some", *started]
+        for name in self.inspector.queues():
+            arguments: list[Argument] = [token, cause, len(completed)]
+            for job in completed:
+                arguments += (job.job_id, job.call, job.result)
+            moved, ended = self.link.call(script("revoke"), self.keys(name).all, [*arguments, *tail])
+            back, done = back + moved, done + ended
+        return back, done
 
     # What else Dramatiq asks of a broker ---------------------------------------------------------------------------
 

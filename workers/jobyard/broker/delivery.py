@@ -60,6 +60,15 @@ class FollowUp:
     delay: int
 
 
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A job that a worker completed: its id, the call that fetched it, and its encoded result (empty: none)."""
+
+    job_id: str
+    call: int
+    result: bytes = b""
+
+
 class Delivery(MessageProxy):
     """A message with its run.
 

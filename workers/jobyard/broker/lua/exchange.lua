@@ -23,6 +23,7 @@
 --@include arrive
 --@include retention
 --@include leave
+--@include complete
 local call, caller, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local want, fetching, count = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local queues = {}
@@ -79,29 +80,6 @@ local function held(q, ids, calls)
   return mine, runs
 end
 
-local function complete(i, ids, results)
-  local q = queues[i]
-  redis.call('ZREM', q.active, unpack(ids))
-  redis.call('HINCRBY', q.counts, 'completed', #ids)
-  if redis.call('EXISTS', q.cancels) == 1 then
-    redis.call('HDEL', q.cancels, unpack(ids))
-  end
-  if policy_of(i).completed == '0' then
-    forget(q, ids)
-  else
-    local finished = {}
-    for j = 1, #ids do
-      finished[2 * j - 1] = now
-      finished[2 * j] = ids[j]
-    end
-    redis.call('ZADD', q.completed, unpack(finished))
-    if #results > 0 then
-      redis.call('HSET', q.results, unpack(results))
-    end
-  end
-  announce(q, ids)
-end
-
 local at = 7
 local operations = {}
 
@@ -121,7 +99,7 @@ function operations.done(i, q)
     end
   end
   if #mine > 0 then
-    complete(i, mine, results)
+    complete(q, policy_of(i), mine, results)
   end
 end
 
@@ -173,7 +151,7 @@ operations['end'] = function(i, q)
     redis.call('HSET', q.jobs, id, envelope)
   end
   if outcome == 'completed' then
-    return complete(i, {id}, result == '' and {} or {id, result})
+    return complete(q, policy_of(i), {id}, result == '' and {} or {id, result})
   end
   if result ~= '' then
     redis.call('HSET', q.results, id, result)
