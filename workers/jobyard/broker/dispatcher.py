@@ -15,6 +15,7 @@ from jobyard.broker.appetite import Appetite
 from jobyard.broker.caller import new_token
 from jobyard.broker.delivery import Delivery
 from jobyard.broker.exchange import Answer, Exchange
+from jobyard.broker.journal import Journal
 from jobyard.broker.link import Link
 from jobyard.broker.paging import pages
 from jobyard.broker.scripts import script
@@ -40,9 +41,18 @@ class Dispatcher:
         queues: names of the queues to fetch from, at least one.
         slots: how many jobs run at the same time.
         lease: seconds.
+        journal: memory that outlives this process, see `journal`.
     """
 
-    def __init__(self, broker: JobyardBroker, queues: Sequence[str], slots: int, *, lease: float = LEASE) -> None:
+    def __init__(
+        self,
+        broker: JobyardBroker,
+        queues: Sequence[str],
+        slots: int,
+        *,
+        lease: float = LEASE,
+        journal: memoryview | None = None,
+    ) -> None:
         self.token = new_token()
         self.broker = broker
         self.appetite = Appetite(slots)
@@ -55,8 +65,11 @@ class Dispatcher:
         clustered = broker.server.clustered
         # On a cluster every queue may lie on another node, and one call can only touch one node.
         groups = [[name] for name in queues] if clustered else [list(queues)]
+        # One journal: with several exchanges (only on a cluster) its halves would not be delivered together.
+        kept = Journal(journal) if journal is not None and len(groups) == 1 else None
         self._exchanges = [
-            Exchange(Link(broker.server, patience=2.0), broker.namespace, group, self.token, lease) for group in groups
+            Exchange(Link(broker.server, patience=2.0), broker.namespace, group, self.token, lease, kept)
+            for group in groups
         ]
         self._by_queue = {name: exchange for exchange in self._exchanges for name in exchange.queues}
         self._turn = 0

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from jobyard.broker.delivery import Delivery
+from jobyard.broker.journal import Journal
 from jobyard.broker.keys import QueueKeys
 from jobyard.broker.link import Link
 from jobyard.broker.scripts import Argument, script
@@ -48,9 +49,18 @@ class Exchange:
         queues: the queues to fetch from.
         token: the worker's name in fences; no spaces.
         lease: seconds.
+        journal: where completed jobs stand until they are delivered.
     """
 
-    def __init__(self, link: Link, namespace: str, queues: Sequence[str], token: str, lease: float) -> None:
+    def __init__(
+        self,
+        link: Link,
+        namespace: str,
+        queues: Sequence[str],
+        token: str,
+        lease: float,
+        journal: Journal | None = None,
+    ) -> None:
         self._link = link
         self._namespace = namespace
         self._fetching = [QueueKeys(namespace, name) for name in queues]
@@ -58,6 +68,7 @@ class Exchange:
         self._token = token.encode()
         self._lease = int(lease * 1000)
         self._script = script("exchange")
+        self._journal = journal
 
         self._mutex = threading.Lock()  # guards what is collected
         self._done: defaultdict[str, list[Delivery]] = defaultdict(list)
@@ -86,6 +97,8 @@ class Exchange:
         with self._mutex:
             if outcome == "completed" and not delivery.follow_ups:
                 self._done[delivery.queue_name].append(delivery)
+                if self._journal is not None:
+                    self._journal.add(delivery.message_id, delivery.call, delivery.result)
             elif outcome == "back":
                 self._back[delivery.queue_name].append(delivery)
             else:
@@ -119,6 +132,9 @@ class Exchange:
                 keys, arguments, names = self._unanswered
                 reply = self._link.call(self._script, keys, arguments)
                 self._unanswered = None
+                if self._journal is not None:
+                    with self._mutex:
+                        self._journal.delivered()
                 self._read(reply, int(arguments[0]), names, answer)
                 if not self._left:
                     return answer
@@ -135,6 +151,11 @@ class Exchange:
             done, back, ends = self._take()
             self._left = any(self._done.values()) or any(self._back.values()) or bool(self._ends)
             self.oldest = time.monotonic() if self._left else 0.0
+            if self._journal is not None:
+                self._journal.turn()
+                for deliveries in self._done.values():
+                    for delivery in deliveries:
+                        self._journal.add(delivery.message_id, delivery.call, delivery.result)
         self._number += 1
         queues = {keys.name: number for number, keys in enumerate(self._fetching, 1)}
         all_keys = list(self._fetching)

@@ -48,6 +48,7 @@ class JobyardWorker(dramatiq.Worker):
         worker_threads: 1: jobs run in the thread that fetches them, which is best for short ones. More: for jobs that wait
             for other systems.
         lease: seconds for which a job is this process's without a sign of life.
+        journal: memory that outlives this process, for what it completes and has not delivered; see `broker.journal`.
     """
 
     broker: JobyardBroker
@@ -59,6 +60,7 @@ class JobyardWorker(dramatiq.Worker):
         queues: Iterable[str] | None = None,
         worker_threads: int = 8,
         lease: float = LEASE,
+        journal: memoryview | None = None,
         worker_timeout: int = 1000,
     ) -> None:
         super().__init__(
@@ -71,6 +73,7 @@ class JobyardWorker(dramatiq.Worker):
         self.seats = [Seat() for _ in range(worker_threads)]
         self.dispatcher: Dispatcher | None = None
         self._lease = lease
+        self._journal = journal
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()  # fetch no more
         self._ended = threading.Event()  # look after nothing more
@@ -97,7 +100,7 @@ class JobyardWorker(dramatiq.Worker):
         self._provide_event_loop()
         self.broker.emit_before("worker_boot", self)
         self._check_redis(queues)
-        self.dispatcher = Dispatcher(self.broker, queues, self.worker_threads, lease=self._lease)
+        self.dispatcher = Dispatcher(self.broker, queues, self.worker_threads, lease=self._lease, journal=self._journal)
         self.runner = Runner(self.broker, self.tally)
         self.reporter = Reporter(self.broker, self.dispatcher.token)
         self._listener = Listener(self.broker, self.dispatcher.token)
