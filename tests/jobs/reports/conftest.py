@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -57,6 +58,8 @@ Make = Callable[..., Made]
 @pytest.fixture
 def make(sample_file: Path, storage_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Run the job here: make("sales", "csv", user_id=3, date_range={…})."""
+    for name in [name for name in os.environ if name.startswith("JOBYARD_REPORTS_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("JOBYARD_REPORTS_SAMPLE_DATABASE", str(sample_file))
 
     def run(report_type: str, to: str, **fields: Any) -> Made:
