@@ -158,7 +158,7 @@ class Server:
             # A sentinel writes into its file what it finds out: that must survive a restart.
             path.write_text("".join(f'{key} "{value}"\n' for key, value in configuration.items()))
         with (self.directory / "log").open("ab") as log:
-            command = [binary(self.kind), path, *self._arguments]
+            command: list[str | Path] = [binary(self.kind), path, *self._arguments]
             self._process = spawn(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def _answers(self) -> bool:
