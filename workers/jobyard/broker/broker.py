@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections import defaultdict
@@ -18,22 +17,21 @@ from dramatiq.errors import ActorNotFound, QueueJoinTimeout
 from dramatiq.middleware import Middleware, Retries
 from dramatiq.results import Results
 
-from jobyard.broker import checks, keys
-from jobyard.broker.caller import new_token
+from jobyard.broker import keys
 from jobyard.broker.checks import Durability
 from jobyard.broker.consumer import DramatiqConsumer
 from jobyard.broker.dead_letters import DeadLetters
 from jobyard.broker.delivery import Again, Completed, Delivery, FollowUp
 from jobyard.broker.envelope import seal
-from jobyard.broker.errors import BrokerRefusedError, BrokerUnavailableError
 from jobyard.broker.hooks import Hooks
 from jobyard.broker.inspector import Inspector
 from jobyard.broker.keys import QueueKeys
 from jobyard.broker.link import Link
 from jobyard.broker.paging import pages
 from jobyard.broker.policy import QueuePolicy
+from jobyard.broker.producer import Producer
 from jobyard.broker.results import JobResults
-from jobyard.broker.scripts import Argument, pack, script
+from jobyard.broker.scripts import Argument, script
 from jobyard.broker.server import server
 from jobyard.priority import Priority, clamp
 
@@ -76,14 +74,10 @@ class JobyardBroker(dramatiq.Broker):
         self.queues: dict[str, QueueKeys] = {}
         self.namespace = namespace
         self.server = server(url, **options)
-        self.patience = patience
         self.default_priority = clamp(default_priority)
-        self._durability = durability
-        self._replicas = replicas
+        self._producer = Producer(self.server, namespace, patience=patience, durability=durability, replicas=replicas)
         self._local = threading.local()
         self._keys: dict[str, QueueKeys] = {}
-        self._announced: set[str] = set()
-        self._checked = False
         self._hooks: Hooks | None = None
         if middleware is None:
             from jobyard.middleware import default_middleware
@@ -181,7 +175,7 @@ class JobyardBroker(dramatiq.Broker):
         delivery: Delivery | None = getattr(self._local, "delivery", None)
         job = self._follow_up(message, delay)
         if delivery is None:
-            self._accept(job.queue_name, [job])
+            self._producer.accept(self.keys(job.queue_name), [job])
         elif job.job_id == delivery.message_id and job.queue_name == delivery.queue_name:
             delivery.again = Again(job.delay, counted=True, envelope=job.envelope)
         else:
@@ -207,7 +201,7 @@ class JobyardBroker(dramatiq.Broker):
         new = 0
         for name, jobs in by_queue.items():
             for some in pages(jobs, _BULK):
-                new += self._accept(name, some)
+                new += self._producer.accept(self.keys(name), some)
         for message in sent:
             hooks.after("after_enqueue", self, message, delay)
         return new
@@ -215,7 +209,7 @@ class JobyardBroker(dramatiq.Broker):
     def accept_follow_ups(self, jobs: Sequence[FollowUp]) -> None:
         """Accept jobs that follow from another one. For Redis Cluster, where no script can do both."""
         for job in jobs:
-            self._accept(job.queue_name, [job])
+            self._producer.accept(self.keys(job.queue_name), [job])
 
     def _follow_up(self, message: Message[Any], delay: int | None) -> FollowUp:
         if not 0 < len(message.message_id) <= LONGEST_ID:
@@ -236,50 +230,12 @@ class JobyardBroker(dramatiq.Broker):
             return self.default_priority
         return clamp(actor.priority)
 
-    def _accept(self, queue_name: str, jobs: Sequence[FollowUp]) -> int:
-        queue = self.keys(queue_name)
-        link = self.link
-        if queue_name not in self._announced:
-            self.announce([queue_name])
-        local = self._local
-        local.calls += 1
-        arguments: list[Argument] = [local.calls]
-        for job in jobs:
-            arguments += (job.job_id, job.envelope, job.priority, job.delay)
-        all_keys = (queue.call(local.caller), *queue.all)
-        durability = (
-            self._durability if isinstance(self._durability, str) else self._durability.get(queue_name, "memory")
-        )
-        confirm = checks.confirmation(durability, self._replicas, self.patience)
-        if confirm is None:
-            new = link.call(script("enqueue"), all_keys, arguments)
-        else:
-            try:
-                new, reply = link.call_and_confirm(script("enqueue"), all_keys, arguments, pack(confirm))
-            except BrokerRefusedError as error:
-                raise checks.explain_unconfirmed(error) from None
-            if not checks.confirmed(durability, self._replicas, reply):
-                raise BrokerUnavailableError(
-                    f"the job is accepted, but its durability {durability!r} was not confirmed within {self.patience:g} s"
-                )
-        # -1: this very call had been applied, and its reply got lost.
-        return len(jobs) if new < 0 else int(new)
-
     # Connections ---------------------------------------------------------------------------------------------------
 
     @property
     def link(self) -> Link:
         """This thread's connection."""
-        local = self._local
-        link: Link | None = getattr(local, "link", None)
-        # A forked child is another caller: with its parent's name and numbers its calls would look like repetitions.
-        if link is None or local.pid != os.getpid():
-            link = local.link = Link(self.server, patience=self.patience)
-            local.pid = os.getpid()
-            local.caller = new_token()
-            local.calls = 0
-            self.check()
-        return link
+        return self._producer.link
 
     def check(self) -> None:
         """Make sure, once, that this Redis can be trusted with jobs.
@@ -287,29 +243,15 @@ class JobyardBroker(dramatiq.Broker):
         Raises:
             BrokerRefusedError: it can't; the message says what to set.
         """
-        if self._checked:
-            return
-        link = Link(self.server, patience=self.patience)
-        try:
-            text = link.command(b"INFO")
-            checks.check(_info(text), self.server.address)
-        finally:
-            link.close()
-        self._checked = True
+        self._producer.check()
 
     def announce(self, queue_names: Iterable[str]) -> None:
         """Enter queues into the registry, so that they can be listed."""
-        new = [name for name in queue_names if name not in self._announced]
-        if new:
-            key = keys.registry(self.namespace)
-            self.link.command(b"SADD", key, *new, key=key)
-            self._announced.update(new)
+        self._producer.announce(queue_names)
 
     def close(self) -> None:
         """Close this thread's connection."""
-        link: Link | None = getattr(self._local, "link", None)
-        if link is not None:
-            link.close()
+        self._producer.close()
 
     # Operating -----------------------------------------------------------------------------------------------------
 
@@ -426,11 +368,6 @@ class JobyardBroker(dramatiq.Broker):
             return self.actors[actor_name]
         except KeyError:
             raise ActorNotFound(actor_name) from None
-
-
-def _info(text: bytes) -> dict[str, Any]:
-    lines = (line.partition(":") for line in text.decode().splitlines() if ":" in line)
-    return {name: value for name, _, value in lines}
 
 
 _choosing = threading.Lock()

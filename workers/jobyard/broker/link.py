@@ -41,6 +41,7 @@ class Link:
         self._on_connect = on_connect
         self._connections: dict[str, AbstractConnection] = {}
         self._pid = os.getpid()
+        self._unread = False  # a request was sent, and its reply not read
 
     def call(self, script: Script, keys: Sequence[bytes], arguments: Iterable[Argument] = ()) -> Any:
         """Run a script. See its file for keys, arguments and reply.
@@ -129,11 +130,17 @@ class Link:
 
     def _exchange(self, request: bytes, key: bytes, timeout: float | None) -> Any:
         connection = self._connection(key)
+        self._unread = True
         connection.send_packed_command([request], check_health=False)
-        return connection.read_response(timeout=REPLY_TIMEOUT if timeout is None else timeout)
+        try:
+            return connection.read_response(timeout=REPLY_TIMEOUT if timeout is None else timeout)
+        finally:
+            # redis-py has read the reply, or has closed the connection.
+            self._unread = False
 
     def _pipeline(self, requests: Sequence[bytes], key: bytes, timeout: float) -> list[Any]:
         connection = self._connection(key)
+        self._unread = True
         connection.send_packed_command([b"".join(requests)], check_health=False)
         replies: list[Any] = []
         for _ in requests:
@@ -141,12 +148,17 @@ class Link:
                 replies.append(connection.read_response(timeout=timeout, disconnect_on_error=False))
             except wire.ResponseError as reply:
                 replies.append(reply)
+        self._unread = False
         return replies
 
     def _connection(self, key: bytes) -> AbstractConnection:
         if self._pid != os.getpid():
             # A forked child must not speak on its parent's connection, nor close it for the parent.
             self._connections, self._pid = {}, os.getpid()
+        if self._unread:
+            # An interrupt hit a job while it was sending: what comes next on this connection would be the old reply.
+            self.close()
+            self._unread = False
         node = self.server.node_of(key) if self.server.clustered else ""
         connection = self._connections.get(node)
         if connection is None:

@@ -1,0 +1,135 @@
+"""The side that hands jobs in: one connection a thread, calls that count once, and the durability that was asked for."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from jobyard.broker import checks, keys
+from jobyard.broker.caller import new_token
+from jobyard.broker.checks import Durability
+from jobyard.broker.delivery import FollowUp
+from jobyard.broker.errors import BrokerRefusedError, BrokerUnavailableError
+from jobyard.broker.keys import QueueKeys
+from jobyard.broker.link import Link
+from jobyard.broker.scripts import Argument, pack, script
+from jobyard.broker.server import Server
+
+
+class Producer:
+    """Hands jobs to Redis. Thread-safe, and safe after a fork.
+
+    Args:
+        namespace: prefix of all keys.
+        patience: seconds for which a call is tried again while Redis can't be reached.
+        durability: when a job counts as accepted; for all queues, or by name (those that are not named: memory).
+        replicas: how many must have it, for `quorum`.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        namespace: str,
+        *,
+        patience: float,
+        durability: Durability | Mapping[str, Durability] = "memory",
+        replicas: int = 1,
+    ) -> None:
+        self._server = server
+        self._namespace = namespace
+        self._patience = patience
+        self._durability = durability
+        self._replicas = replicas
+        self._local = threading.local()
+        self._announced: set[str] = set()
+        self._checked = False
+
+    @property
+    def link(self) -> Link:
+        """This thread's connection."""
+        local = self._local
+        link: Link | None = getattr(local, "link", None)
+        # A forked child is another caller: with its parent's name and numbers its calls would look like repetitions.
+        if link is None or local.pid != os.getpid():
+            link = local.link = Link(self._server, patience=self._patience)
+            local.pid = os.getpid()
+            local.caller = new_token()
+            local.calls = 0
+            self.check()
+        return link
+
+    def accept(self, queue: QueueKeys, jobs: Sequence[FollowUp]) -> int:
+        """Enqueue jobs of one queue in one call: all of them, or none.
+
+        Returns:
+            How many were new.
+
+        Raises:
+            BrokerUnavailableError: it is not known whether they were accepted.
+            BrokerFullError, BrokerRefusedError: they were not.
+        """
+        link = self.link
+        if queue.name not in self._announced:
+            self.announce([queue.name])
+        local = self._local
+        local.calls += 1
+        arguments: list[Argument] = [local.calls]
+        for job in jobs:
+            arguments += (job.job_id, job.envelope, job.priority, job.delay)
+        all_keys = (queue.call(local.caller), *queue.all)
+        durability = self._durability_of(queue.name)
+        confirm = checks.confirmation(durability, self._replicas, self._patience)
+        if confirm is None:
+            new = link.call(script("enqueue"), all_keys, arguments)
+        else:
+            try:
+                new, reply = link.call_and_confirm(script("enqueue"), all_keys, arguments, pack(confirm))
+            except BrokerRefusedError as error:
+                raise checks.explain_unconfirmed(error) from None
+            if not checks.confirmed(durability, self._replicas, reply):
+                raise BrokerUnavailableError(
+                    f"the job is accepted, but its durability {durability!r} was not confirmed within {self._patience:g} s"
+                )
+        # -1: this very call had been applied, and its reply got lost.
+        return len(jobs) if new < 0 else int(new)
+
+    def announce(self, queue_names: Iterable[str]) -> None:
+        """Enter queues into the registry, so that they can be listed."""
+        new = [name for name in queue_names if name not in self._announced]
+        if new:
+            key = keys.registry(self._namespace)
+            self.link.command(b"SADD", key, *new, key=key)
+            self._announced.update(new)
+
+    def check(self) -> None:
+        """Make sure, once, that this Redis can be trusted with jobs.
+
+        Raises:
+            BrokerRefusedError: it can't; the message says what to set.
+        """
+        if self._checked:
+            return
+        link = Link(self._server, patience=self._patience)
+        try:
+            checks.check(_info(link.command(b"INFO")), self._server.address)
+        finally:
+            link.close()
+        self._checked = True
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        link: Link | None = getattr(self._local, "link", None)
+        if link is not None:
+            link.close()
+
+    def _durability_of(self, queue_name: str) -> Durability:
+        if isinstance(self._durability, str):
+            return self._durability
+        return self._durability.get(queue_name, "memory")
+
+
+def _info(text: bytes) -> dict[str, Any]:
+    lines = (line.partition(":") for line in text.decode().splitlines() if ":" in line)
+    return {name: value for name, _, value in lines}
