@@ -14,30 +14,22 @@ from typing import Any, Final
 
 import dramatiq
 from dramatiq.logging import get_logger
-from dramatiq.middleware import AsyncIO, Interrupt, Shutdown, TimeLimit, TimeLimitExceeded
+from dramatiq.middleware import AsyncIO, TimeLimit
 
 from jobyard.broker import JobyardBroker
 from jobyard.broker.delivery import Delivery
-from jobyard.broker.dispatcher import LEASE, LONGEST_UNSENT, LONGEST_UNSTARTED, RENEWAL, Dispatcher
+from jobyard.broker.dispatcher import LEASE, LONGEST_UNSENT, Dispatcher
 from jobyard.broker.errors import BrokerError, BrokerUnavailableError
 from jobyard.broker.exchange import Answer
 from jobyard.errors import Cancelled
+from jobyard.worker.caretaker import Caretaker
 from jobyard.worker.interrupts import Seat
-from jobyard.worker.listener import Listener
 from jobyard.worker.progress import Reporter
 from jobyard.worker.runner import Runner
 from jobyard.worker.tally import Tally
 
-#: How often a busy process is looked after, in seconds.
-TICK: Final = 0.01
-#: Seconds until leases are renewed again when that failed.
-RENEWAL_PAUSE: Final = 0.5
 #: The longest pause between two tries while Redis is away, in seconds.
 LONGEST_PAUSE: Final = 1.0
-
-
-class LeaseLost(Interrupt):
-    """Raised in a job whose lease ran out: another worker may run it by now, and what this run returns will not count."""
 
 
 class JobyardWorker(dramatiq.Worker):
@@ -76,14 +68,11 @@ class JobyardWorker(dramatiq.Worker):
         self._journal = journal
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()  # fetch no more
-        self._ended = threading.Event()  # look after nothing more
         self._paused = threading.Event()
-        self._held = threading.Event()  # there is something to look after
         self._finished = threading.Event()  # some job ended
         self._ready: SimpleQueue[bool] = SimpleQueue()  # one token for each job in the buffer
         self._waiting = False
         self._outage_pause = 0.0
-        self._alive_at = time.monotonic()
 
     # Life ----------------------------------------------------------------------------------------------------------
 
@@ -103,15 +92,14 @@ class JobyardWorker(dramatiq.Worker):
         self.dispatcher = Dispatcher(self.broker, queues, self.worker_threads, lease=self._lease, journal=self._journal)
         self.runner = Runner(self.broker, self.tally)
         self.reporter = Reporter(self.broker, self.dispatcher.token)
-        self._listener = Listener(self.broker, self.dispatcher.token)
+        self.caretaker = Caretaker(self.dispatcher, self.seats, self._flush, self.logger)
         if self.worker_threads == 1:
             self._spawn("jobyard-jobs", self._serve_inline)
         else:
             for number, seat in enumerate(self.seats, 1):
                 self._spawn(f"jobyard-jobs-{number}", self._serve_seat, seat)
             self._spawn("jobyard-fetch", self._feed)
-        self._spawn("jobyard-care", self._look_after)
-        self._listener.start()
+        self.caretaker.start()
         self.broker.emit_after("worker_boot", self)
 
     def stop(self, timeout: int = 600_000) -> None:
@@ -129,17 +117,13 @@ class JobyardWorker(dramatiq.Worker):
             self._finished.set()
             dispatcher.return_unstarted()
             self._flush()
-            self._notify_jobs()
+            self.caretaker.notify_shutdown(self.runner.wants_shutdown_notice)
             for _ in self.seats:
                 self._ready.put(False)
             for thread in self._threads:
-                if thread.name != "jobyard-care":
-                    thread.join(max(0.0, deadline - time.monotonic()))
+                thread.join(max(0.0, deadline - time.monotonic()))
             self._leave_nothing(dispatcher, deadline)
-            self._ended.set()
-            self._held.set()
-            self._listener.stop()
-            self._threads[-1].join(LONGEST_PAUSE + 1)
+            self.caretaker.stop()
             dispatcher.close()
             self.reporter.close()
         self.broker.emit_after("worker_shutdown", self)
@@ -177,12 +161,12 @@ class JobyardWorker(dramatiq.Worker):
         """What is wrong with this process, so that it should be restarted; None: nothing."""
         if self.dispatcher is None or self._stopping.is_set():
             return None
-        dead = [thread.name for thread in self._threads if not thread.is_alive()]
+        threads = [*self._threads, self.caretaker.thread]
+        dead = [thread.name for thread in threads if not thread.is_alive()]
         if dead:
             return f"thread {dead[0]} has died"
-        silence = time.monotonic() - self._alive_at
-        if silence > 60:
-            return f"nobody has looked after the jobs for {silence:.0f} s"
+        if self.caretaker.silent_for > 60:
+            return f"nobody has looked after the jobs for {self.caretaker.silent_for:.0f} s"
         return None
 
     # Running jobs --------------------------------------------------------------------------------------------------
@@ -279,7 +263,7 @@ class JobyardWorker(dramatiq.Worker):
             self._outage_pause = 0.0
             self.logger.info("Redis is back.")
         if answer.deliveries:
-            self._held.set()
+            self.caretaker.jobs_came()
         self._note(answer)
         return answer
 
@@ -318,54 +302,6 @@ class JobyardWorker(dramatiq.Worker):
             self.logger.error("%s. Finished jobs are kept and delivered when it is back.", error)
         self._outage_pause = min(LONGEST_PAUSE, self._outage_pause * 2 or 0.05)
 
-    # Looking after them --------------------------------------------------------------------------------------------
-
-    def _look_after(self) -> None:
-        """Time limits, leases, cancels; deliver what got stuck behind a long job; return what waits behind one."""
-        dispatcher = self._dispatcher()
-        renewal = time.monotonic() + RENEWAL
-        while not self._ended.is_set():
-            now = self._alive_at = time.monotonic()
-            if not dispatcher.held and not dispatcher.pending:
-                self._held.clear()
-                if not dispatcher.held:
-                    self._held.wait(RENEWAL)
-                continue
-            self._enforce_limits(now)
-            if now >= renewal or self._listener.take():
-                # After an outage Redis gives workers a few seconds to renew what ran out meanwhile.
-                renewal = now + (self._lease / 3 if self._renew(dispatcher) else RENEWAL_PAUSE)
-            if dispatcher.return_unstarted(LONGEST_UNSTARTED) or dispatcher.unsent_for() > LONGEST_UNSENT:
-                self._flush()
-            self._ended.wait(TICK)
-
-    def _enforce_limits(self, now: float) -> None:
-        for seat in self.seats:
-            delivery = seat.delivery
-            if delivery is not None and now >= seat.deadline and seat.strike(delivery, TimeLimitExceeded):
-                self.logger.warning("Job %s exceeded its time limit.", delivery.message_id)
-
-    def _renew(self, dispatcher: Dispatcher) -> bool:
-        """Keep the leases, and hear who shall stop. False: Redis is away."""
-        try:
-            lost, cancels = dispatcher.renew()
-        except BrokerError as error:
-            self.logger.warning("Could not renew leases: %s", error)
-            return False
-        for delivery in lost:
-            delivery.lost = True
-            self.logger.warning("The lease of job %s has run out; its run is stopped.", delivery.message_id)
-            self._strike(delivery, LeaseLost)
-        for delivery in cancels:
-            delivery.cancelled = True
-            self._strike(delivery, Cancelled)
-        return True
-
-    def _strike(self, delivery: Delivery, interrupt: type[Interrupt]) -> None:
-        for seat in self.seats:
-            if seat.strike(delivery, interrupt):
-                return
-
     # Helpers of start and stop -------------------------------------------------------------------------------------
 
     def _check_redis(self, queues: list[str]) -> None:
@@ -388,12 +324,6 @@ class JobyardWorker(dramatiq.Worker):
             isinstance(one, AsyncIO) for one in self.broker.middleware
         ):
             self.broker.add_middleware(AsyncIO())
-
-    def _notify_jobs(self) -> None:
-        for seat in self.seats:
-            delivery = seat.delivery
-            if delivery is not None and self.runner.wants_shutdown_notice(delivery):
-                seat.strike(delivery, Shutdown)
 
     def _leave_nothing(self, dispatcher: Dispatcher, deadline: float) -> None:
         """Deliver what is finished, and give back what isn't."""
