@@ -1,0 +1,35 @@
+"""What the broker's tests have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from jobyard.broker import JobyardBroker
+from support.hand import Hand, message
+
+
+@pytest.fixture
+def hand(broker: JobyardBroker) -> Iterator[Callable[..., Hand]]:
+    """Makes workers played by hand: `hand("queue", …, lease=15)`. What they hold at the end stays leased."""
+    made: list[Hand] = []
+
+    def make(*queues: str, lease: float = 15.0, broker: JobyardBroker = broker) -> Hand:
+        made.append(Hand(broker, list(queues or ("q",)), lease))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.dispatcher.close()
+
+
+@pytest.fixture
+def send(broker: JobyardBroker) -> Callable[..., str]:
+    """Enqueues a job: `send("q", 1, 2, delay=100, priority=1)`. Returns its id."""
+
+    def enqueue(queue: str = "q", *args: Any, delay: int | None = None, **more: Any) -> str:
+        return broker.enqueue(message(queue, *args, **more), delay=delay).message_id
+
+    return enqueue

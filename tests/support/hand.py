@@ -1,0 +1,85 @@
+"""Jobs without actors, and a worker process of which every step is made by the test: fetch, then say what becomes of a job."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+from dramatiq import Message
+
+from jobyard.broker import JobyardBroker
+from jobyard.broker.delivery import Again, Delivery
+from jobyard.broker.dispatcher import Dispatcher
+from jobyard.broker.exchange import Answer
+
+
+class Hand:
+    """A worker process of which every step is made by the test."""
+
+    def __init__(self, broker: JobyardBroker, queues: list[str], lease: float) -> None:
+        self.broker = broker
+        self.dispatcher = Dispatcher(broker, queues, 1, lease=lease)
+        self.last = Answer()
+
+    @property
+    def token(self) -> str:
+        return self.dispatcher.token
+
+    def fetch(self, most: int = 1) -> list[Delivery]:
+        """Deliver what is settled, and fetch up to `most` jobs more."""
+        dispatcher = self.dispatcher
+        dispatcher.appetite.slots = most + len(dispatcher.held)
+        if most == 0:
+            self.last = dispatcher.flush()
+        else:
+            self.last = dispatcher.fetch()
+        found = []
+        while (delivery := dispatcher.take()) is not None:
+            found.append(delivery)
+        return found
+
+    def fetch_one(self) -> Delivery:
+        (delivery,) = self.fetch(1)
+        return delivery
+
+    def ids(self, most: int = 1) -> list[str]:
+        """The ids of what `fetch` brings."""
+        return [delivery.message_id for delivery in self.fetch(most)]
+
+    def settle(self, delivery: Delivery) -> Answer:
+        """Deliver what the delivery says now."""
+        self.dispatcher.settle(delivery)
+        self.fetch(0)
+        return self.last
+
+    def done(self, delivery: Delivery, result: bytes | None = None) -> Answer:
+        delivery.result = result
+        return self.settle(delivery)
+
+    def retry(self, delivery: Delivery, delay: int = 0, *, counted: bool = True) -> Answer:
+        delivery.stuff_exception(RuntimeError("on purpose"))
+        delivery.again = Again(delay, counted=counted)
+        return self.settle(delivery)
+
+    def bury(self, delivery: Delivery, error: BaseException | None = None) -> Answer:
+        delivery.stuff_exception(error or RuntimeError("on purpose"))
+        delivery.fail()
+        return self.settle(delivery)
+
+    def back(self, *deliveries: Delivery) -> Answer:
+        self.dispatcher.give_back(deliveries)
+        self.fetch(0)
+        return self.last
+
+    def renew(self) -> tuple[list[str], list[str]]:
+        """Ids that are lost, ids that shall be cancelled."""
+        lost, cancels = self.dispatcher.renew()
+        return [one.message_id for one in lost], [one.message_id for one in cancels]
+
+
+def message(
+    queue: str = "q", *args: Any, actor: str = "work", job_id: str | None = None, **options: Any
+) -> Message[Any]:
+    """A message for an actor that need not exist."""
+    return Message(queue, actor, args, {}, options, job_id or uuid.uuid4().hex, int(time.time() * 1000))
