@@ -1,0 +1,19 @@
+"""The `jobyard` command, also `kubectl jobyard`. Each command is a module of its own that registers itself with `app`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+
+from jobyard.cli.app import app
+
+#: In the order in which `jobyard --help` shows them.
+COMMANDS = ("up", "worker", "serve", "bench")
+
+
+def main() -> None:
+    """Run the command line."""
+    for name in COMMANDS:
+        if find_spec(f"jobyard.cli.{name}") is not None:
+            import_module(f"jobyard.cli.{name}")
+    app()
