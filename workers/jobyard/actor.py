@@ -14,7 +14,8 @@ import dramatiq
 from pydantic import BaseModel, ValidationError
 
 from jobyard.errors import FieldError, PayloadError
-from jobyard.priority import Priority
+from jobyard.foreign_brokers import dramatiq_options
+from jobyard.priority import PRIORITY_MARK, Priority, by_name
 from jobyard.retry import RetryPolicy
 
 Payload = TypeVar("Payload", bound=BaseModel)
@@ -28,17 +29,36 @@ class JobyardActor(dramatiq.Actor[..., Any]):
     def message_with_options(self, *, args: tuple[Any, ...] = (), kwargs: Any = None, **options: Any) -> Any:
         """Build a message; with a payload model, refuse what doesn't fit.
 
+        The payload's field of type `PriorityField`, if it has one and it is given, becomes the message's priority, unless the
+        option `priority` says another.
+
         Raises:
             PayloadError: names every field that is wrong, with its path.
+            ValueError: there is no such priority.
         """
         kwargs = dict(kwargs or {})
         if self.payload is not None:
             if len(args) == 1 and not kwargs and isinstance(args[0], BaseModel):
-                args, kwargs = (), args[0].model_dump(mode="json", by_alias=True, exclude_unset=True)
+                kwargs = args[0].model_dump(mode="json", by_alias=True, exclude_unset=True)
+                args = ()
             if args:
                 raise PayloadError(self.actor_name, [FieldError("", "takes keyword arguments only")])
             kwargs = check_payload(self.actor_name, self.payload, kwargs)
+            own = kwargs.get(priority_field(self.payload) or "")
+            if own is not None:
+                options.setdefault("priority", own)
+        if options.get("priority") is not None:
+            options["priority"] = by_name(options["priority"])
         return super().message_with_options(args=args, kwargs=kwargs, **options)
+
+
+@functools.cache
+def priority_field(model: type[BaseModel]) -> str | None:
+    """The name, as it is sent, of the field that is a `PriorityField`; None: the model has none."""
+    for name, field in model.model_fields.items():
+        if PRIORITY_MARK in field.metadata:
+            return field.serialization_alias or field.alias or name
+    return None
 
 
 def check_payload(actor: str, model: type[BaseModel], fields: dict[str, Any]) -> dict[str, Any]:
@@ -47,8 +67,12 @@ def check_payload(actor: str, model: type[BaseModel], fields: dict[str, Any]) ->
     Raises:
         PayloadError: names every field that is wrong, with its path.
     """
+    return _read(actor, model, fields).model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+def _read(actor: str, model: type[Payload], fields: dict[str, Any]) -> Payload:
     try:
-        return model.model_validate(fields).model_dump(mode="json", by_alias=True, exclude_unset=True)
+        return model.model_validate(fields)
     except ValidationError as error:
         wrong = [
             FieldError(".".join(str(step) for step in detail["loc"]), detail["msg"])
@@ -89,27 +113,32 @@ def actor(
     from jobyard.broker import get_broker
 
     options.setdefault("priority", Priority.NORMAL)
-    options.setdefault("broker", get_broker())
-    if retry is not None:
+    options["broker"] = options.get("broker") or get_broker()
+    known = options["broker"].actor_options
+    if "retry" not in known:
+        options = dramatiq_options(retry, options, known)
+    elif retry is not None:
         options["retry"] = retry
-    declared: JobyardActor = dramatiq.actor(
-        fn if payload is None else _with_payload(fn, payload), actor_class=JobyardActor, **options
-    )
+    run = fn if payload is None else _with_payload(fn, payload, options.get("actor_name") or fn.__name__)
+    declared: Any = dramatiq.actor(actor_class=JobyardActor, **options)(run)
     declared.payload = payload
+    if retry is not None:
+        declared.options["retry"] = retry  # Also for a broker that is taught our retries after this.
     return declared
 
 
-def _with_payload(fn: Callable[[Any], Any], model: type[BaseModel]) -> Callable[..., Any]:
+def _with_payload(fn: Callable[[Any], Any], model: type[BaseModel], actor_name: str) -> Callable[..., Any]:
+    # Checked once more, since what was enqueued by an older release may not fit any longer.
     if inspect.iscoroutinefunction(fn):
 
         @functools.wraps(fn)
         async def run_async(**fields: Any) -> Any:
-            return await fn(model.model_validate(fields))
+            return await fn(_read(actor_name, model, fields))
 
         return run_async
 
     @functools.wraps(fn)
     def run(**fields: Any) -> Any:
-        return fn(model.model_validate(fields))
+        return fn(_read(actor_name, model, fields))
 
     return run

@@ -135,11 +135,11 @@ def test_to_cc_and_bcc_count_together_and_each_recipient_once() -> None:
     [("critical", 1), ("HIGH", 2), ("normal", 5), ("low", 10), (0, 0), (100, 100), (Priority.LOW, 10)],
 )
 def test_a_priority_becomes_the_messages_option(given_as: Any, number: int) -> None:
-    assert SendEmail(**MAIL, priority=given_as).message_options() == {"priority": number}
+    assert send_email.message(**MAIL, priority=given_as).options == {"priority": number}
 
 
 def test_without_a_priority_the_actors_holds() -> None:
-    assert SendEmail(**MAIL).message_options() == {}
+    assert send_email.message(**MAIL).options == {}
 
 
 def test_the_schema_names_what_may_be_given() -> None:

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from jobyard.jobs.email.address import Address, AddressError, parse_address
 from jobyard.jobs.email.text import is_one_line
 from jobyard.jobs.storage import StorageNameError, check_name
-from jobyard.priority import HIGHEST, LOWEST, Priority
+from jobyard.priority import PriorityField
 
 MAX_RECIPIENTS: Final = 100
 MAX_SUBJECT: Final = 500
@@ -102,25 +102,8 @@ def _message_id(value: str) -> str:
     return value
 
 
-def _priority(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise _refusal("priority", "give critical, high, normal, low or an integer")
-    if isinstance(value, str):
-        try:
-            return Priority[value.upper()].value
-        except KeyError:
-            raise _refusal("priority", "give critical, high, normal, low or an integer") from None
-    return value
-
-
 _ADDRESSES_SCHEMA: Final = {
     "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": MAX_RECIPIENTS}]
-}
-_PRIORITY_SCHEMA: Final = {
-    "anyOf": [
-        {"enum": [level.name.lower() for level in Priority]},
-        {"type": "integer", "minimum": HIGHEST, "maximum": LOWEST},
-    ]
 }
 
 MailAddress = Annotated[str, AfterValidator(_address)]
@@ -187,11 +170,7 @@ class SendEmail(BaseModel):
     reply_to: MailAddresses = []
     from_: Annotated[MailAddress | None, Field(alias="from")] = None
     attachments: Annotated[list[Attachment], Field(max_length=MAX_ATTACHMENTS)] = []
-    priority: Annotated[
-        Annotated[int, Field(ge=HIGHEST, le=LOWEST)] | None,
-        BeforeValidator(_priority),
-        WithJsonSchema(_PRIORITY_SCHEMA),
-    ] = None
+    priority: PriorityField = None
     message_id: Annotated[str, AfterValidator(_message_id)] | None = None
     only_to: MailAddresses = []
 
@@ -218,10 +197,6 @@ class SendEmail(BaseModel):
         if not self.only_to:
             return everybody
         return {spec: everybody[spec] for spec in (parse_address(text).spec for text in self.only_to)}
-
-    def message_options(self) -> dict[str, Any]:
-        """What the broker shall know of the payload: the option `priority` of the message."""
-        return {} if self.priority is None else {"priority": self.priority}
 
     def _named(self) -> Iterator[Address]:
         for text in (*self.to, *self.cc, *self.bcc):

@@ -10,7 +10,7 @@ from jobyard.jobs.download.errors import DownloadRefused
 from jobyard.jobs.download.urls import read_url
 from jobyard.jobs.images.formats import OutputFormat
 from jobyard.jobs.storage import check_name
-from jobyard.priority import HIGHEST, LOWEST, Priority
+from jobyard.priority import PriorityField
 
 LONGEST_SIDE: Final = 16_383
 
@@ -23,18 +23,6 @@ def _downloadable(url: str) -> str:
     except DownloadRefused as error:
         raise ValueError(str(error)) from None
     return url
-
-
-def _priority_number(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            return Priority[value.strip().upper()].value
-        except KeyError:
-            names = ", ".join(level.name.lower() for level in Priority)
-            raise ValueError(f"must be an integer from {HIGHEST} to {LOWEST}, or one of {names}") from None
-    if isinstance(value, bool):
-        raise ValueError("must be a number or a name, not a truth value")
-    return value
 
 
 def _jpeg_is_jpg(value: Any) -> Any:
@@ -115,7 +103,7 @@ class ProcessImage(BaseModel):
     image_url: Annotated[str, AfterValidator(_downloadable)] | None = None
     object: Annotated[str, AfterValidator(check_name)] | None = None
     transformations: Transformations = Transformations()
-    priority: Annotated[int, BeforeValidator(_priority_number), Field(ge=HIGHEST, le=LOWEST)] | None = None
+    priority: PriorityField = None
 
     @model_validator(mode="after")
     def _one_source(self) -> ProcessImage:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
-from jobyard.priority import HIGHEST, LOWEST, Priority
+from jobyard.priority import PriorityField
 
 LONGEST_DAYS: Final = 5 * 366
 EARLIEST: Final = date(1970, 1, 1)
@@ -39,18 +39,6 @@ def _calendar_date(value: Any) -> Any:
     if isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
         return value
     raise ValueError("must be a date as YYYY-MM-DD")
-
-
-def _priority_number(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            return Priority[value.strip().upper()].value
-        except KeyError:
-            names = ", ".join(level.name.lower() for level in Priority)
-            raise ValueError(f"must be an integer from {HIGHEST} to {LOWEST}, or one of {names}") from None
-    if isinstance(value, bool):
-        raise ValueError("must be a number or a name, not a truth value")
-    return value
 
 
 def _near_enough(day: date) -> date:
@@ -100,4 +88,4 @@ class GenerateReport(BaseModel):
     date_range: DateRange
     user_id: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
     format: ReportFormat
-    priority: Annotated[int, BeforeValidator(_priority_number), Field(ge=HIGHEST, le=LOWEST)] | None = None
+    priority: PriorityField = None
