@@ -42,6 +42,7 @@ class Dispatcher:
         slots: how many jobs run at the same time.
         lease: seconds.
         journal: memory that outlives this process, see `journal`.
+        token: the worker's name in fences, used by nobody before; None: a new one.
     """
 
     def __init__(
@@ -52,8 +53,9 @@ class Dispatcher:
         *,
         lease: float = LEASE,
         journal: memoryview | None = None,
+        token: str | None = None,
     ) -> None:
-        self.token = new_token()
+        self.token = token or new_token()
         self.broker = broker
         self.appetite = Appetite(slots)
         self.queues = list(queues)

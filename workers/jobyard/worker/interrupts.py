@@ -14,6 +14,7 @@ from typing import Any
 from dramatiq.middleware import Interrupt, raise_thread_exception
 
 from jobyard.broker.delivery import Delivery
+from jobyard.worker.marks import Mark
 
 
 class Seat:
@@ -24,6 +25,8 @@ class Seat:
         self._thread = 0
         self._struck = False
         self.delivery: Delivery | None = None
+        #: Where the thread notes which job it runs, for the case that the process is killed.
+        self.mark: Mark | None = None
         #: `time.monotonic()` at which the time limit ends.
         self.deadline = float("inf")
 

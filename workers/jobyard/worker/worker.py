@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from queue import SimpleQueue
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from jobyard.broker.exchange import Answer
 from jobyard.errors import Cancelled
 from jobyard.worker.caretaker import Caretaker
 from jobyard.worker.interrupts import Seat
+from jobyard.worker.marks import Mark
 from jobyard.worker.progress import Reporter
 from jobyard.worker.runner import Runner
 from jobyard.worker.tally import Tally
@@ -41,6 +42,8 @@ class JobyardWorker(dramatiq.Worker):
             for other systems.
         lease: seconds for which a job is this process's without a sign of life.
         journal: memory that outlives this process, for what it completes and has not delivered; see `broker.journal`.
+        token: the worker's name in fences; None: a new one. Who looks after this process chooses it, to know it in any case.
+        marks: where each thread notes which job it runs, in memory that outlives this process.
     """
 
     broker: JobyardBroker
@@ -53,6 +56,8 @@ class JobyardWorker(dramatiq.Worker):
         worker_threads: int = 8,
         lease: float = LEASE,
         journal: memoryview | None = None,
+        token: str | None = None,
+        marks: Sequence[Mark] = (),
         worker_timeout: int = 1000,
     ) -> None:
         super().__init__(
@@ -66,6 +71,10 @@ class JobyardWorker(dramatiq.Worker):
         self.dispatcher: Dispatcher | None = None
         self._lease = lease
         self._journal = journal
+        self._token = token
+        for seat, mark in zip(self.seats, marks, strict=False):
+            seat.mark = mark
+        self._deadline = float("inf")  # of `stop`
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()  # fetch no more
         self._paused = threading.Event()
@@ -89,7 +98,9 @@ class JobyardWorker(dramatiq.Worker):
         self._provide_event_loop()
         self.broker.emit_before("worker_boot", self)
         self._check_redis(queues)
-        self.dispatcher = Dispatcher(self.broker, queues, self.worker_threads, lease=self._lease, journal=self._journal)
+        self.dispatcher = Dispatcher(
+            self.broker, queues, self.worker_threads, lease=self._lease, journal=self._journal, token=self._token
+        )
         self.runner = Runner(self.broker, self.tally)
         self.reporter = Reporter(self.broker, self.dispatcher.token)
         self.caretaker = Caretaker(self.dispatcher, self.seats, self._flush, self.logger)
@@ -108,9 +119,8 @@ class JobyardWorker(dramatiq.Worker):
         Args:
             timeout: milliseconds. What still runs then goes back to its old position, and the attempt doesn't count.
         """
-        deadline = time.monotonic() + timeout / 1000
+        self.hurry(timeout)
         self.broker.emit_before("worker_shutdown", self)
-        self._stopping.set()
         dispatcher = self.dispatcher
         if dispatcher is not None:
             dispatcher.waiter.stop()
@@ -121,12 +131,22 @@ class JobyardWorker(dramatiq.Worker):
             for _ in self.seats:
                 self._ready.put(False)
             for thread in self._threads:
-                thread.join(max(0.0, deadline - time.monotonic()))
-            self._leave_nothing(dispatcher, deadline)
+                # In small steps, since `hurry` may shorten the time.
+                while thread.is_alive() and (left := self._deadline - time.monotonic()) > 0:
+                    thread.join(min(left, 0.2))
+            self._leave_nothing(dispatcher)
             self.caretaker.stop()
             dispatcher.close()
             self.reporter.close()
         self.broker.emit_after("worker_shutdown", self)
+
+    def hurry(self, timeout: int) -> None:
+        """Fetch no more. A `stop` that is under way ends within `timeout` milliseconds, a `start` that waits for Redis gives up.
+
+        Returns at once; for another thread than the one that starts and stops the worker.
+        """
+        self._deadline = min(self._deadline, time.monotonic() + timeout / 1000)
+        self._stopping.set()
 
     def pause(self) -> None:
         """Fetch no more for now; running jobs finish."""
@@ -151,6 +171,11 @@ class JobyardWorker(dramatiq.Worker):
     def busy(self) -> int:
         """How many jobs run now."""
         return sum(seat.delivery is not None for seat in self.seats)
+
+    @property
+    def outage(self) -> bool:
+        """Whether Redis could not be reached when it was last tried."""
+        return self._outage_pause > 0
 
     def running_ids(self) -> list[str]:
         """The ids of the jobs that run now."""
@@ -242,7 +267,13 @@ class JobyardWorker(dramatiq.Worker):
             delivery.stuff_exception(Cancelled())
             return
         delivery.reporter = self.reporter.send
-        runner.run(delivery, seat)
+        mark = seat.mark
+        if mark is None:
+            runner.run(delivery, seat)
+        else:
+            mark.set(delivery.message_id)
+            runner.run(delivery, seat)
+            mark.clear()
         # Dramatiq's reason: a reference to the exception keeps every frame of the job alive. The end of the run still needs
         # its text, and nothing more.
         if delivery._exception is not None and delivery._exception.__traceback__ is not None:
@@ -325,7 +356,7 @@ class JobyardWorker(dramatiq.Worker):
         ):
             self.broker.add_middleware(AsyncIO())
 
-    def _leave_nothing(self, dispatcher: Dispatcher, deadline: float) -> None:
+    def _leave_nothing(self, dispatcher: Dispatcher) -> None:
         """Deliver what is finished, and give back what isn't."""
         left = list(dispatcher.held.values())
         if left:
@@ -333,7 +364,7 @@ class JobyardWorker(dramatiq.Worker):
             dispatcher.give_back(left)
         self._flush()
         while dispatcher.pending:
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= self._deadline:
                 self.logger.error("Redis is away: what is not delivered runs again when the leases end.")
                 return
             time.sleep(0.1)
