@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable
 
@@ -15,6 +16,8 @@ from jobyard.broker.policy import QueuePolicy
 from jobyard.errors import Cancelled
 from support.hand import Hand, message
 from support.ledger import audit
+from support.proxy import Proxy
+from support.servers import Server
 
 QUEUES = ("a", "b", "c")
 EVERYWHERE = ("completed", "failed", "retried", "recovered", "cancelled", "discarded", "evicted", "revived")
@@ -153,11 +156,29 @@ class Walk:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_ledger_adds_up_whatever_happens(broker: JobyardBroker, hand: Callable[..., Hand], seed: int) -> None:
-    walk = Walk(broker, hand, seed)
-    for _ in range(20):
+    roam(Walk(broker, hand, seed), broker, rounds=20)
+
+
+def test_the_ledger_adds_up_whatever_happens_and_whichever_replies_get_lost(
+    server: Server,
+    broker: JobyardBroker,
+    hand: Callable[..., Hand],
+    make_broker: Callable[..., JobyardBroker],
+    start_proxy: Callable[[int], Proxy],
+) -> None:
+    proxy = start_proxy(server.port)
+    proxy.lose_at_random(0.03, seed=4)
+    broken = make_broker(proxy.url)
+    walk = Walk(broken, functools.partial(hand, broker=broken), seed=5)
+    roam(walk, broker, rounds=6)
+    assert proxy.lost > 10
+
+
+def roam(walk: Walk, direct: JobyardBroker, rounds: int) -> None:
+    for _ in range(rounds):
         for _ in range(150):
             walk.step()
-        audit(broker)
+        audit(direct)
     # It must have gone everywhere, or it could not have found anything.
     for _ in range(20_000):
         if walk.was_everywhere():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import selectors
 import socket
 import threading
@@ -34,6 +35,8 @@ class Proxy:
         self._lock = threading.Lock()
         self._losses: list[_Loss] = []
         self._delay = 0.0
+        self._chance = 0.0
+        self._random = random.Random()
         self._refusing = False
         self._silent = False
         self._connections: set[socket.socket] = set()
@@ -54,6 +57,10 @@ class Proxy:
         with self._lock:
             self._losses.append(_Loss(containing, times))
 
+    def lose_at_random(self, chance: float, seed: int) -> None:
+        """Each reply is dropped with this probability, and the connection cut."""
+        self._random, self._chance = random.Random(seed), chance
+
     def delay(self, seconds: float) -> None:
         """Each reply comes so much later."""
         self._delay = seconds
@@ -73,7 +80,7 @@ class Proxy:
             self.cut()
         with self._lock:
             self._losses.clear()
-        self._delay, self._refusing, self._silent = 0.0, False, False
+        self._delay, self._chance, self._refusing, self._silent = 0.0, 0.0, False, False
 
     def cut(self) -> None:
         """Cut all connections that are there now."""
@@ -156,6 +163,8 @@ class Proxy:
                         client.sendall(data)
 
     def _loses(self, request: bytes) -> bool:
+        if self._chance and self._random.random() < self._chance:
+            return True
         with self._lock:
             for loss in self._losses:
                 if loss.times and loss.containing in request:

@@ -24,7 +24,9 @@ def snapshot(broker: JobyardBroker) -> dict[str, Any]:
                     fields.pop(noise, None)
             found[name] = fields
         elif kind == b"zset":
-            found[name] = client.zrange(key, 0, -1, withscores=True)
+            scored = client.zrange(key, 0, -1, withscores=True)
+            # A lease's end may move: that is what renewing is.
+            found[name] = sorted(member for member, _ in scored) if name.endswith(":active") else scored
         elif kind == b"set":
             found[name] = client.smembers(key)
         elif kind == b"list":

@@ -15,7 +15,7 @@ for place, state in pairs({ready = 'waiting', scheduled = 'delayed'}) do
   end
 end
 if redis.call('ZSCORE', q.active, id) then
-  redis.call('HSET', q.cancels, id, exact(now))
+  redis.call('HSETNX', q.cancels, id, exact(now))
   return {'active', parse_run(redis.call('HGET', q.runs, id)).caller}
 end
 for _, state in ipairs({'dead', 'completed', 'cancelled'}) do

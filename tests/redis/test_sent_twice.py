@@ -1,0 +1,134 @@
+"""Every script may be sent twice, since a reply can get lost: the second time changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from jobyard.broker import JobyardBroker
+from jobyard.broker.delivery import Completed, FollowUp
+from jobyard.broker.envelope import seal
+from jobyard.broker.link import Link
+from jobyard.broker.policy import QueuePolicy
+from jobyard.broker.scripts import Argument, Script, script
+from jobyard.errors import Cancelled
+from support.hand import Hand, message
+from support.snapshot import snapshot
+
+Act = Callable[["Scene"], Any]
+
+
+class Scene:
+    """Two dead letters, a delayed job, one that runs, and two that wait."""
+
+    def __init__(self, broker: JobyardBroker, make_hand: Callable[..., Hand]) -> None:
+        self.broker = broker
+        self.hand = make_hand("q", "other")
+        self.letters = broker.dead_letters
+        for number in range(2):
+            broker.enqueue(message("q", job_id=f"dead-{number}"))
+            self.hand.bury(self.hand.fetch_one())
+        broker.enqueue(message("q", job_id="active"))
+        (self.active,) = self.hand.fetch()
+        broker.enqueue(message("q", job_id="delayed"), delay=60_000)
+        broker.enqueue_many([message("q", job_id=f"waiting-{number}") for number in range(2)])
+
+    def follow_up(self) -> None:
+        new = message("other", job_id="follow-up")
+        self.active.follow_ups.append(FollowUp("other", "follow-up", seal(new, 5), 5, 0))
+
+    def done_with_follow_up(self) -> None:
+        self.follow_up()
+        self.hand.done(self.active, b'"result"')
+
+    def buried_with_follow_up(self) -> None:
+        self.follow_up()
+        self.hand.bury(self.active)
+
+    def retried(self) -> None:
+        self.follow_up()
+        self.hand.retry(self.active, 60_000)
+
+    def cancelled_while_running(self) -> None:
+        self.active.stuff_exception(Cancelled())
+        self.hand.settle(self.active)
+
+    def all_in_one_call(self) -> None:
+        """Finish one, give one back and fetch two, as a busy worker does."""
+        (waiting,) = self.hand.fetch()
+        self.active.result = b"1"
+        self.hand.dispatcher.settle(self.active)
+        self.hand.dispatcher.give_back([waiting])
+        assert len(self.hand.fetch(2)) == 2
+
+    def fetch_with_completed_forgotten(self) -> None:
+        self.hand.done(self.active)
+        self.hand.fetch()
+
+    def report(self) -> None:
+        arguments = (self.hand.token, "active", self.active.call, b'{"percent":5}')
+        assert self.broker.link.call(script("report"), self.broker.keys("q").all, arguments) == 1
+
+    def revoked(self) -> None:
+        done = [Completed("active", self.active.call, b"1")]
+        assert self.broker.revoke(self.hand.token, b'{"error":"x"}', completed=done) == (0, 1)
+
+
+ACTS: dict[str, Act] = {
+    "enqueue": lambda scene: scene.broker.enqueue(message("q", job_id="new")),
+    "enqueue delayed": lambda scene: scene.broker.enqueue(message("q", job_id="new"), delay=5000),
+    "enqueue many": lambda scene: scene.broker.enqueue_many(
+        [message(queue, job_id=f"{queue}-{number}") for number in range(3) for queue in ("q", "other")]
+    ),
+    "fetch": lambda scene: scene.hand.fetch(2),
+    "done": lambda scene: scene.hand.done(scene.active, b"5"),
+    "done with follow-up": Scene.done_with_follow_up,
+    "buried with follow-up": Scene.buried_with_follow_up,
+    "retried": Scene.retried,
+    "retried later": lambda scene: scene.hand.retry(scene.active, 5000, counted=False),
+    "cancelled while running": Scene.cancelled_while_running,
+    "back": lambda scene: scene.hand.back(scene.active),
+    "finish, give back and fetch": Scene.all_in_one_call,
+    "finish and fetch": Scene.fetch_with_completed_forgotten,
+    "renew": lambda scene: scene.hand.renew(),
+    "report": Scene.report,
+    "cancel waiting": lambda scene: scene.broker.cancel("waiting-0"),
+    "cancel active": lambda scene: scene.broker.cancel("active"),
+    "configure": lambda scene: scene.broker.configure("q", QueuePolicy(paused=True, ageing=5, dead=None)),
+    "retry dead": lambda scene: scene.letters.retry("q", ["dead-0", "dead-1"], rate=1),
+    "edit and retry": lambda scene: scene.letters.edit_and_retry("q", "dead-0", lambda args, kwargs: ([1], kwargs)),
+    "discard": lambda scene: scene.letters.discard("q", ["dead-0"]),
+    "revoke": lambda scene: scene.broker.revoke(scene.hand.token, b'{"error":"WorkerDied"}'),
+    "revoke with completed": Scene.revoked,
+}
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_a_script_that_is_sent_twice_changes_nothing_the_second_time(
+    broker: JobyardBroker, hand: Callable[..., Hand], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    calls: list[tuple[Script, Sequence[bytes], Sequence[Argument], Any]] = []
+    real = Link.call
+
+    def recorded(link: Link, one: Script, keys: Sequence[bytes], arguments: Sequence[Argument] = ()) -> Any:
+        arguments = tuple(arguments)
+        reply = real(link, one, keys, arguments)
+        calls.append((one, keys, arguments, reply))
+        return reply
+
+    scene = Scene(broker, hand)
+    untouched = snapshot(broker)
+    monkeypatch.setattr(Link, "call", recorded)
+    ACTS[name](scene)
+    monkeypatch.undo()
+
+    before = snapshot(broker)
+    assert before != untouched or name == "renew", "it did nothing even the first time"
+    for one, keys, arguments, reply in calls[-1:]:
+        again = broker.link.call(one, keys, arguments)
+        if one.name == "exchange":
+            # The same jobs are given again: they are how a worker hears of them whose reply got lost.
+            assert again[4:] == reply[4:]
+    assert snapshot(broker) == before
