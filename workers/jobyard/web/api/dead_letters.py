@@ -1,0 +1,118 @@
+"""`/api/dead-letters`: search them, try some or all again, discard some or all."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from jobyard.broker.broker import LONGEST_ID
+from jobyard.broker.dead_letters import DeadFilter
+from jobyard.web import models, present, requests
+from jobyard.web.api.answers import answer
+from jobyard.web.api.jobs import MOST_JOBS
+from jobyard.web.desk import Desk, desk_of
+
+
+class Search(BaseModel):
+    """Which dead letters are meant; all that is given must fit.
+
+    Attributes:
+        queue: None: of all queues.
+        actor: the actor's name.
+        error: the name of the last error's type, or a part of its message.
+        older_than: died at least so many seconds ago.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    queue: str | None = None
+    actor: Annotated[str, Field(max_length=300)] | None = None
+    error: Annotated[str, Field(max_length=300)] | None = None
+    older_than: Annotated[float, Field(ge=0, le=1e10)] | None = None
+
+    def filter(self) -> DeadFilter:
+        """As the broker knows it."""
+        older = None if self.older_than is None else int(self.older_than * 1000)
+        return DeadFilter(actor=self.actor or None, error=self.error or None, older_than=older)
+
+
+class List(Search):
+    """Which to list."""
+
+    cursor: Annotated[str, Field(max_length=1000)] | None = None
+    limit: Annotated[int, Field(ge=1, le=MOST_JOBS)] = 50
+
+
+class Selection(Search):
+    """Which to change: those named by `ids` (then a queue must be named), or all that fit.
+
+    So that a body that was forgotten doesn't hit everything, `all` must be true where nothing else is given.
+    """
+
+    ids: Annotated[list[Annotated[str, Field(max_length=LONGEST_ID)]], Field(max_length=1000)] | None = None
+    all: bool = False
+
+    @model_validator(mode="after")
+    def _says_which(self) -> Selection:
+        searched = any(value is not None for value in (self.queue, self.actor, self.error, self.older_than))
+        if self.ids is not None and (self.queue is None or self.all or self.actor or self.error or self.older_than):
+            raise ValueError("with ids, give their queue and nothing else")
+        if self.ids is None and not searched and not self.all:
+            raise ValueError('say which: ids and queue; queue, actor, error or older_than; or "all": true')
+        return self
+
+
+class Retry(Selection):
+    """Which to try again, and how fast: so many a second at most; None: all at once."""
+
+    rate: Annotated[float, Field(gt=0, le=1e6)] | None = None
+
+
+async def dead_letters(request: Request) -> Response:
+    """A page of dead letters, the newest first. It may have fewer than wanted, and still a next one."""
+    wanted = requests.parameters(request, List)
+    page = await desk_of(request).ask(
+        lambda desk: desk.search_dead(wanted.queue, wanted.filter(), wanted.cursor, wanted.limit)
+    )
+    return answer(models.JobPage(jobs=[present.summary(job) for job in page.jobs], next_cursor=page.next_cursor))
+
+
+async def retry(request: Request) -> Response:
+    """Try some again."""
+    wanted = await requests.body(request, Retry)
+
+    def work(desk: Desk) -> int:
+        letters = desk.broker.dead_letters
+        return sum(
+            letters.retry_all(queue, wanted.filter(), rate=wanted.rate)
+            if wanted.ids is None
+            else letters.retry(queue, wanted.ids, rate=wanted.rate)
+            for queue in desk.queue_names(wanted.queue)
+        )
+
+    return answer(models.Changed(changed=await desk_of(request).ask(work)))
+
+
+async def discard(request: Request) -> Response:
+    """Forget some for good."""
+    wanted = await requests.body(request, Selection)
+
+    def work(desk: Desk) -> int:
+        letters = desk.broker.dead_letters
+        return sum(
+            letters.discard_all(queue, wanted.filter()) if wanted.ids is None else letters.discard(queue, wanted.ids)
+            for queue in desk.queue_names(wanted.queue)
+        )
+
+    return answer(models.Changed(changed=await desk_of(request).ask(work)))
+
+
+routes: Final = [
+    Route("/api/dead-letters", dead_letters),
+    Route("/api/dead-letters/retry", retry, methods=["POST"]),
+    Route("/api/dead-letters/discard", discard, methods=["POST"]),
+]

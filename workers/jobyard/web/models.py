@@ -1,0 +1,187 @@
+"""The shapes of all answers. Times are ISO 8601 in UTC; None where something is not known or does not apply."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Status = Literal["waiting", "delayed", "active", "completed", "failed", "cancelled"]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Stats(Model):
+    """Numbers over all queues. `completed` counts since the queues exist; the others are jobs that are there now."""
+
+    waiting: int
+    active: int
+    completed: int
+    failed: int
+    delayed: int
+
+
+class JobSummary(Model):
+    """A job in a list.
+
+    Attributes:
+        status: `failed` is a dead letter: all its attempts are used up, and it waits for somebody to decide.
+        progress: from 0 to 100.
+        attempts: how many were started.
+        completed_at: when it completed; None if it ended otherwise.
+        ended_at: when it completed, became a dead letter or was cancelled.
+        arguments: the beginning of its arguments, for people.
+        error: type and message of the last failed attempt, in one line.
+    """
+
+    job_id: str
+    queue: str
+    actor: str
+    status: Status
+    priority: int
+    progress: float
+    attempts: int
+    created_at: str | None
+    started_at: str | None
+    due_at: str | None
+    completed_at: str | None
+    ended_at: str | None
+    cancelling: bool
+    arguments: str
+    error: str | None
+
+
+class Attempt(Model):
+    """One failed attempt."""
+
+    attempt: int
+    started_at: str | None
+    ended_at: str | None
+    error: str
+    message: str
+    traceback: str
+    worker: str | None
+
+
+class Job(Model):
+    """Everything about one job; see `JobSummary` for what both have.
+
+    Attributes:
+        result: what the actor returned; None also where that is not JSON, which `result_note` says.
+        progress_message, progress_counts: of the last report.
+        position: how many jobs of the queue stand before it, where it is waiting.
+        worker: token of the worker process that runs it.
+        errors: its failed attempts, the oldest first.
+        options: what Dramatiq and middleware keep with the message.
+    """
+
+    job_id: str
+    status: Status
+    progress: float
+    result: Any
+    attempts: int
+    created_at: str | None
+    completed_at: str | None
+    queue: str
+    actor: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+    options: dict[str, Any]
+    priority: int
+    started_at: str | None
+    due_at: str | None
+    ended_at: str | None
+    position: int | None
+    worker: str | None
+    cancelling: bool
+    progress_message: str
+    progress_counts: dict[str, Any]
+    result_note: str | None
+    errors: list[Attempt]
+
+
+class JobPage(Model):
+    """A page of a list. `next_cursor` leads to the next page; None: this is the last."""
+
+    jobs: list[JobSummary]
+    next_cursor: str | None
+
+
+class Queue(Model):
+    """One queue's ledger.
+
+    Attributes:
+        waiting, active, delayed, failed: jobs that are there now; `failed` are the dead letters.
+        completed, cancelled, accepted, retried, recovered, discarded, evicted: since the queue exists. `evicted` are dead
+            letters that retention removed, `recovered` jobs whose worker died.
+        kept_completed, kept_cancelled: ended jobs that can still be looked up.
+        oldest_seconds: how long the next waiting job has been there.
+        lost: accepted jobs that are nowhere. Anything but 0 is a bug, or somebody changed keys by hand.
+    """
+
+    name: str
+    paused: bool
+    waiting: int
+    active: int
+    delayed: int
+    failed: int
+    completed: int
+    cancelled: int
+    accepted: int
+    retried: int
+    recovered: int
+    discarded: int
+    evicted: int
+    kept_completed: int
+    kept_cancelled: int
+    oldest_seconds: float | None
+    next_due_at: str | None
+    lost: int
+
+
+class Queues(Model):
+    queues: list[Queue]
+
+
+class Worker(Model):
+    """One worker process.
+
+    Attributes:
+        token: its name in the broker; `worker` of the jobs that it runs.
+        name: host or pod, and process id.
+        threads: how many jobs it can run at the same time.
+        running: the ids of the jobs that it runs now.
+        state: active, idle or draining.
+    """
+
+    token: str
+    name: str
+    state: str
+    queues: list[str]
+    threads: int
+    running: list[str]
+    completed: int
+    failed: int
+    started_at: str | None
+    seen_at: str | None
+
+
+class Workers(Model):
+    """All worker processes that are alive, and how many of them have a job."""
+
+    total: int
+    active: int
+    idle: int
+    workers: list[Worker]
+
+
+class Changed(Model):
+    """How many jobs a call has changed."""
+
+    changed: int
+
+
+class Health(Model):
+    status: Literal["ok"]
