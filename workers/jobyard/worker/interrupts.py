@@ -34,6 +34,7 @@ class Seat:
         """Run the actor's function. Returns what it returned, and what it raised."""
         result: Any = None
         error: BaseException | None = None
+        ended = False
         try:
             with self._lock:
                 self._thread = threading.get_ident()
@@ -43,10 +44,13 @@ class Seat:
                 result = fn(*delivery.args, **delivery.kwargs)
             except BaseException as raised:  # noqa: BLE001 - whatever a job raises is its outcome, SystemExit too
                 error = raised
+            ended = True
             self._leave()
-        except Interrupt:
-            # It came when the function had ended: what that returned or raised counts.
+        except Interrupt as interrupt:
             self._leave()
+            if not ended:
+                # It came before the function had begun. Afterwards, what that returned or raised counts.
+                error = interrupt
         return result, error
 
     def strike(self, delivery: Delivery, interrupt: type[Interrupt]) -> bool:
