@@ -1,0 +1,75 @@
+"""The register of worker processes, on real servers."""
+
+from __future__ import annotations
+
+import time
+
+from jobyard.broker import JobyardBroker, keys
+from jobyard.broker.workers import TRUE_FOR, Announcement, Register, list_workers
+from support.waiting import eventually
+
+
+def said(name: str = "host/1", **changes: object) -> Announcement:
+    fields = {
+        "name": name, "pod": None, "queues": ["emails"], "actors": ["send_email"], "threads": 8, "busy": 3,
+        "started_at": 1_700_000_000_000, "version": "1.2",
+    }  # fmt: skip
+    return Announcement(**{**fields, **changes})  # type: ignore[arg-type] # built from a mapping
+
+
+def test_who_announces_itself_is_listed_with_all_that_it_said(broker: JobyardBroker) -> None:
+    Register(broker, "token-1").announce(said(pod="mail-7"))
+    (found,) = list_workers(broker)
+    assert found.token == "token-1"
+    assert (found.name, found.pod, found.queues, found.actors) == ("host/1", "mail-7", ["emails"], ["send_email"])
+    assert (found.threads, found.busy, found.started_at, found.version) == (8, 3, 1_700_000_000_000, "1.2")
+    assert 0 < found.expires_at - time.time() * 1000 <= TRUE_FOR * 1000 + 1000
+
+
+def test_an_announcement_replaces_the_one_before(broker: JobyardBroker) -> None:
+    register = Register(broker, "token-1")
+    register.announce(said(busy=1))
+    register.announce(said(busy=2))
+    assert [one.busy for one in list_workers(broker)] == [2]
+
+
+def test_who_is_removed_is_not_listed(broker: JobyardBroker) -> None:
+    first, second = Register(broker, "token-1"), Register(broker, "token-2")
+    first.announce(said("host/1"))
+    second.announce(said("host/2"))
+    first.remove()
+    assert [one.name for one in list_workers(broker)] == ["host/2"]
+    second.remove("token-2")
+    assert list_workers(broker) == []
+
+
+def test_an_entry_that_has_run_out_is_not_listed_and_the_next_worker_removes_it(broker: JobyardBroker) -> None:
+    client, register = broker.server.client(), keys.workers(broker.namespace)
+    seconds, _ = client.time()
+    client.hset(register, "old", f"{seconds * 1000 - 1} {{}}")
+    assert list_workers(broker) == []
+    one = Register(broker, "token-1")
+    one.announce(said())
+    assert client.hkeys(register) == [b"token-1"]
+    # Only the first announcement looks at all the others: with many workers each would cost more than the jobs.
+    client.hset(register, "old", f"{seconds * 1000 - 1} {{}}")
+    one.announce(said())
+    assert set(client.hkeys(register)) == {b"token-1", b"old"}
+
+
+def test_the_servers_clock_decides_until_when_an_entry_is_true(broker: JobyardBroker) -> None:
+    client, register = broker.server.client(), keys.workers(broker.namespace)
+    seconds, _ = client.time()
+    about = '{"name":"a/1","pod":null,"queues":[],"actors":[],"threads":1,"busy":0,"started_at":0,"version":"1"}'
+    client.hset(register, "soon", f"{(seconds + 1) * 1000} {about}")
+    assert [one.token for one in list_workers(broker)] == ["soon"]
+    eventually(lambda: not list_workers(broker), 5, what="the entry has run out")
+
+
+def test_entries_that_another_version_wrote_dont_hide_ours(broker: JobyardBroker) -> None:
+    client, register = broker.server.client(), keys.workers(broker.namespace)
+    seconds, _ = client.time()
+    client.hset(register, "newer", f'{(seconds + 60) * 1000} {{"name": 5}}')
+    client.hset(register, "strange", "not even a time")
+    Register(broker, "token-1").announce(said())
+    assert [one.token for one in list_workers(broker)] == ["token-1"]
