@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from jobyard.broker import JobyardBroker
 from jobyard.web import pages
-from jobyard.web.api import dead_letters, events, health, jobs, queues
+from jobyard.web.api import dead_letters, events, health, jobs, queues, workers
 from jobyard.web.backroom import Backroom
 from jobyard.web.desk import Desk
 from jobyard.web.feed import Feed
@@ -48,7 +48,7 @@ def create_app(broker: JobyardBroker, settings: WebSettings | None = None, *, fe
         backroom.close()
 
     routes: Sequence[BaseRoute] = [
-        *health.routes, *queues.routes, *dead_letters.routes, *events.routes, *jobs.routes, *pages.routes,
+        *health.routes, *queues.routes, *dead_letters.routes, *workers.routes, *events.routes, *jobs.routes, *pages.routes,
     ]  # fmt: skip
     app = Starlette(
         routes=routes,

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from jobyard.broker import JobyardBroker
 from jobyard.broker.dead_letters import DeadFilter
 from jobyard.broker.inspector import Job, QueueStats, State
+from jobyard.broker.workers import WorkerInfo, list_workers
 from jobyard.web.backroom import Backroom
 from jobyard.web.problems import Kind, Problem
 
@@ -24,6 +25,7 @@ STATES: Final[tuple[State, ...]] = ("active", "waiting", "delayed", "dead", "com
 #: Dead letters that one request looks at, at most, when it searches for some.
 _MOST_SEARCHED: Final = 5000
 _SEARCHED_AT_ONCE: Final = 200
+_MOST_FETCHED: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,15 @@ class Desk:
     def stats(self, queue: str) -> QueueStats:
         """The ledger of one queue."""
         return self.broker.inspector.stats(self.queue_names(queue)[0])
+
+    def workers(self) -> list[WorkerInfo]:
+        """The worker processes that are there."""
+        return list_workers(self.broker)
+
+    def fetched(self) -> list[Job]:
+        """The jobs that workers have, so many a queue at most."""
+        inspector = self.broker.inspector
+        return [job for name in self.queue_names() for job in inspector.jobs(name, "active", limit=_MOST_FETCHED)]
 
     def job(self, job_id: str, queue: str | None = None) -> Job:
         """One job. In a list of queues that know the id, the first counts.

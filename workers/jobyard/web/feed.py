@@ -99,7 +99,7 @@ class Feed:
             await asyncio.sleep(max(INTERVAL - took, _REST * took))
 
     async def _look(self, desk: Desk, before: tuple[float, int, int] | None) -> tuple[Event, tuple[float, int, int]]:
-        ledgers = await desk.ask(lambda desk: desk.all_stats())
+        ledgers, workers = await desk.ask(lambda desk: (desk.all_stats(), desk.workers()))
         now = time.monotonic()
         queues = [present.queue(ledger) for ledger in ledgers]
         completed = sum(queue.completed for queue in queues)
@@ -113,6 +113,7 @@ class Feed:
         self._history.append(rates)
         data = {
             "totals": present.totals(queues).model_dump(),
+            "workers": present.worker_counts(workers).model_dump(),
             "queues": [queue.model_dump() for queue in queues],
             "per_second": rates,
         }

@@ -145,35 +145,50 @@ class Queues(Model):
     queues: list[Queue]
 
 
+class Running(Model):
+    """A job that a worker process has fetched."""
+
+    job_id: str
+    queue: str
+    actor: str
+
+
 class Worker(Model):
     """One worker process.
 
     Attributes:
         token: its name in the broker; `worker` of the jobs that it runs.
         name: host or pod, and process id.
+        state: `active` where it runs a job, else `idle`.
         threads: how many jobs it can run at the same time.
-        running: the ids of the jobs that it runs now.
-        state: active, idle or draining.
+        busy: how many it runs.
+        jobs: those that it has fetched; at most 200 a queue are told.
     """
 
     token: str
     name: str
-    state: str
+    pod: str | None
+    state: Literal["active", "idle"]
     queues: list[str]
+    actors: list[str]
     threads: int
-    running: list[str]
-    completed: int
-    failed: int
+    busy: int
+    jobs: list[Running]
     started_at: str | None
-    seen_at: str | None
+    version: str
 
 
-class Workers(Model):
-    """All worker processes that are alive, and how many of them have a job."""
+class WorkerCounts(Model):
+    """How many worker processes are there, and how many of them run a job."""
 
     total: int
     active: int
     idle: int
+
+
+class Workers(WorkerCounts):
+    """All worker processes that are there."""
+
     workers: list[Worker]
 
 

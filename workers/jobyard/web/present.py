@@ -11,6 +11,7 @@ import msgspec
 
 from jobyard.broker.inspector import Job as KnownJob
 from jobyard.broker.inspector import QueueStats, State
+from jobyard.broker.workers import WorkerInfo
 from jobyard.web import models
 
 #: The broker's word for a state → the API's.
@@ -117,6 +118,33 @@ def queue(stats: QueueStats) -> models.Queue:
         next_due_at=time_of(stats.next_due),
         lost=stats.lost,
     )
+
+
+def worker(known: WorkerInfo, jobs: list[KnownJob]) -> models.Worker:
+    """A worker process, with those of `jobs` that it has."""
+    return models.Worker(
+        token=known.token,
+        name=plain(known.name),
+        pod=known.pod,
+        state="active" if known.busy else "idle",
+        queues=known.queues,
+        actors=plain(known.actors),
+        threads=known.threads,
+        busy=known.busy,
+        jobs=[
+            models.Running(job_id=plain(one.id), queue=one.queue, actor=plain(one.actor))
+            for one in jobs
+            if one.worker == known.token
+        ],
+        started_at=time_of(known.started_at),
+        version=plain(known.version),
+    )
+
+
+def worker_counts(known: list[WorkerInfo]) -> models.WorkerCounts:
+    """How many there are."""
+    active = sum(one.busy > 0 for one in known)
+    return models.WorkerCounts(total=len(known), active=active, idle=len(known) - active)
 
 
 def totals(queues: list[models.Queue]) -> models.Stats:

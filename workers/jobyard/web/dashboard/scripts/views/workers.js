@@ -3,7 +3,7 @@
 import { get } from "../api.js";
 import { h, keyed, replace, setText } from "../dom.js";
 import { age, between, number } from "../format.js";
-import { failure, notice } from "../parts.js";
+import { failure, links, notice } from "../parts.js";
 
 const PATIENCE = 1500;
 
@@ -26,9 +26,8 @@ export function workersPage() {
           h("th", { scope: "col" }, "State"),
           h("th", { scope: "col", class: "wide" }, "Queues"),
           h("th", { scope: "col", class: "fluid" }, "Runs now"),
-          h("th", { scope: "col", class: "figure" }, "Threads"),
-          h("th", { scope: "col", class: "figure wide" }, "Completed"),
-          h("th", { scope: "col", class: "figure wide" }, "Failed"),
+          h("th", { scope: "col", class: "figure" }, "Busy threads"),
+          h("th", { scope: "col", class: "wide" }, "Version"),
           h("th", { scope: "col", class: "figure wide" }, "Up for"),
         ),
       ),
@@ -65,7 +64,7 @@ export function workersPage() {
   return { element, title: "Workers", update: () => Date.now() - loadedAt > PATIENCE && load() };
 }
 
-const withAge = ({ seen_at, ...worker }) => ({ ...worker, age: age(between(worker.started_at)) });
+const withAge = (worker) => ({ ...worker, age: age(between(worker.started_at)) });
 
 function row(worker) {
   return h(
@@ -77,13 +76,12 @@ function row(worker) {
     h(
       "td",
       { class: "fluid" },
-      worker.running.length
-        ? worker.running.map((id) => h("a", { class: "id", href: `#/jobs/${encodeURIComponent(id)}`, title: id, dataset: { name: id } }, id))
+      worker.jobs.length
+        ? h("ul", { class: "plain" }, worker.jobs.map((job) => h("li", {}, h("a", { class: "id", href: links.job(job), title: job.job_id, dataset: { name: job.job_id } }, job.job_id), " ", h("span", { class: "muted" }, job.actor))))
         : h("span", { class: "muted" }, "–"),
     ),
-    h("td", { class: "figure" }, number(worker.threads)),
-    h("td", { class: "figure wide" }, number(worker.completed)),
-    h("td", { class: "figure wide" }, number(worker.failed)),
+    h("td", { class: "figure" }, `${number(worker.busy)} of ${number(worker.threads)}`),
+    h("td", { class: "wide" }, worker.version),
     h("td", { class: "figure wide" }, worker.age),
   );
 }
