@@ -3,34 +3,51 @@
 from __future__ import annotations
 
 import time
+from typing import Any
+
+import msgspec
+import pytest
 
 from jobyard.broker import JobyardBroker, keys
 from jobyard.broker.workers import TRUE_FOR, Announcement, Register, list_workers
 from support.waiting import eventually
 
 
-def said(name: str = "host/1", **changes: object) -> Announcement:
-    fields = {
-        "name": name, "pod": None, "queues": ["emails"], "actors": ["send_email"], "threads": 8, "busy": 3,
-        "started_at": 1_700_000_000_000, "version": "1.2",
+def said(name: str = "host/1", **changes: Any) -> Announcement:
+    fields: dict[str, Any] = {
+        "name": name, "pod": None, "queues": ["emails"], "actors": ["send_email"], "threads": 8,
+        "running": ["job-1", "job-2"], "draining": False, "completed": 5, "failed": 1, "started_at": 1_700_000_000_000, "version": "1",
     }  # fmt: skip
-    return Announcement(**{**fields, **changes})  # type: ignore[arg-type] # built from a mapping
+    return Announcement(**{**fields, **changes})
 
 
 def test_who_announces_itself_is_listed_with_all_that_it_said(broker: JobyardBroker) -> None:
     Register(broker, "token-1").announce(said(pod="mail-7"))
     (found,) = list_workers(broker)
-    assert found.token == "token-1"
-    assert (found.name, found.pod, found.queues, found.actors) == ("host/1", "mail-7", ["emails"], ["send_email"])
-    assert (found.threads, found.busy, found.started_at, found.version) == (8, 3, 1_700_000_000_000, "1.2")
-    assert 0 < found.expires_at - time.time() * 1000 <= TRUE_FOR * 1000 + 1000
+    assert (found.token, found.said, found.busy) == ("token-1", said(pod="mail-7"), 2)
+    assert abs(found.seen_at - time.time() * 1000) < 5000
+    assert found.expires_at - found.seen_at == TRUE_FOR * 1000
+
+
+@pytest.mark.parametrize(
+    ("what", "state"),
+    [
+        ({"running": []}, "idle"),
+        ({"running": ["job-1"]}, "active"),
+        ({"running": ["job-1"], "draining": True}, "draining"),
+        ({"running": [], "draining": True}, "draining"),
+    ],
+)
+def test_a_workers_state_is_seen_from_what_it_says(broker: JobyardBroker, what: dict[str, Any], state: str) -> None:
+    Register(broker, "token-1").announce(said(**what))
+    assert [one.state for one in list_workers(broker)] == [state]
 
 
 def test_an_announcement_replaces_the_one_before(broker: JobyardBroker) -> None:
     register = Register(broker, "token-1")
-    register.announce(said(busy=1))
-    register.announce(said(busy=2))
-    assert [one.busy for one in list_workers(broker)] == [2]
+    register.announce(said(completed=1))
+    register.announce(said(completed=2))
+    assert [one.said.completed for one in list_workers(broker)] == [2]
 
 
 def test_who_is_removed_is_not_listed(broker: JobyardBroker) -> None:
@@ -38,7 +55,7 @@ def test_who_is_removed_is_not_listed(broker: JobyardBroker) -> None:
     first.announce(said("host/1"))
     second.announce(said("host/2"))
     first.remove()
-    assert [one.name for one in list_workers(broker)] == ["host/2"]
+    assert [one.said.name for one in list_workers(broker)] == ["host/2"]
     second.remove("token-2")
     assert list_workers(broker) == []
 
@@ -60,7 +77,7 @@ def test_an_entry_that_has_run_out_is_not_listed_and_the_next_worker_removes_it(
 def test_the_servers_clock_decides_until_when_an_entry_is_true(broker: JobyardBroker) -> None:
     client, register = broker.server.client(), keys.workers(broker.namespace)
     seconds, _ = client.time()
-    about = '{"name":"a/1","pod":null,"queues":[],"actors":[],"threads":1,"busy":0,"started_at":0,"version":"1"}'
+    about = msgspec.json.encode(said()).decode()
     client.hset(register, "soon", f"{(seconds + 1) * 1000} {about}")
     assert [one.token for one in list_workers(broker)] == ["soon"]
     eventually(lambda: not list_workers(broker), 5, what="the entry has run out")

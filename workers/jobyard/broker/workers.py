@@ -7,7 +7,7 @@ are not shown, and are removed when the next worker starts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -24,7 +24,7 @@ INTERVAL: Final = 5.0
 TRUE_FOR: Final = 3 * INTERVAL
 
 
-class Announcement(msgspec.Struct, frozen=True):
+class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker process says of itself.
 
     Attributes:
@@ -33,7 +33,9 @@ class Announcement(msgspec.Struct, frozen=True):
         queues: names of the queues that it serves.
         actors: names of the actors that it knows.
         threads: how many jobs it can run at the same time.
-        busy: how many it runs.
+        running: the ids of the jobs that it runs.
+        draining: it fetches no more, and ends when it has finished what it runs.
+        completed, failed: how many runs have ended so since it started; a run that is tried again has failed.
         started_at: in milliseconds since 1970, by the worker's clock.
         version: of Jobyard.
     """
@@ -43,7 +45,10 @@ class Announcement(msgspec.Struct, frozen=True):
     queues: list[str]
     actors: list[str]
     threads: int
-    busy: int
+    running: list[str]
+    draining: bool
+    completed: int
+    failed: int
     started_at: int
     version: str
 
@@ -54,20 +59,27 @@ class WorkerInfo:
 
     Attributes:
         token: its name in fences; `Job.worker` of a job that it runs.
-        expires_at: until when it is taken to be there, in milliseconds by the server's clock.
-        name, pod, queues, actors, threads, busy, started_at, version: see `Announcement`.
+        seen_at: when it last announced itself, in milliseconds by the server's clock.
+        expires_at: until when it is taken to be there.
+        said: what it said then.
     """
 
     token: str
+    seen_at: int
     expires_at: int
-    name: str
-    pod: str | None
-    queues: list[str]
-    actors: list[str]
-    threads: int
-    busy: int
-    started_at: int
-    version: str
+    said: Announcement
+
+    @property
+    def busy(self) -> int:
+        """How many jobs it runs."""
+        return len(self.said.running)
+
+    @property
+    def state(self) -> Literal["active", "idle", "draining"]:
+        """Whether it runs any job, or is about to end."""
+        if self.said.draining:
+            return "draining"
+        return "active" if self.said.running else "idle"
 
 
 def list_workers(broker: JobyardBroker) -> list[WorkerInfo]:
@@ -83,8 +95,8 @@ def list_workers(broker: JobyardBroker) -> list[WorkerInfo]:
             said = _decode(about)
         except msgspec.DecodeError:
             continue  # By a version that is not ours. Who is there is asked for information only.
-        found.append(WorkerInfo(token.decode(), expires_at, **msgspec.structs.asdict(said)))
-    return sorted(found, key=lambda one: (one.name, one.token))
+        found.append(WorkerInfo(token.decode(), expires_at - int(TRUE_FOR * 1000), expires_at, said))
+    return sorted(found, key=lambda one: (one.said.name, one.token))
 
 
 class Register:
