@@ -16,6 +16,7 @@ class QueuePolicy(BaseModel):
         paused: no job is started; jobs are still accepted, and running ones finish.
         ageing: seconds of waiting that one level of priority is worth. A job of priority p then waits at most
             (p - r) x ageing seconds longer than one of priority r that came at the same time. None: strict priority.
+            A strict queue that shares a worker with an ageing one is measured against it by the same rule.
         completed: how many completed jobs are kept, with their results; 0: none. Default 100,000.
         completed_ttl: for how many milliseconds. Default 1 hour.
         cancelled, cancelled_ttl: the same for cancelled jobs. Default 10,000 for 1 day.

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Change one queue's policy; what it says acts with the next fetch.
 --   KEYS  the queue's keys
 --   ARGV  two for each field: name, value ('' takes the field away, so that the default holds)
@@ -7,10 +8,18 @@
 --@include wake
 local q = queue_at(1)
 for i = 1, #ARGV, 2 do
-  if ARGV[i + 1] == '' then
-    redis.call('HDEL', q.policy, ARGV[i])
+  local name, value = ARGV[i], ARGV[i + 1]
+  if name == 'ageing' then
+    -- What the positions of waiting jobs were made with: reorder.lua has to know it.
+    local before = redis.call('HGET', q.policy, name)
+    if before and before ~= value then
+      redis.call('HSET', q.policy, 'aged', before)
+    end
+  end
+  if value == '' then
+    redis.call('HDEL', q.policy, name)
   else
-    redis.call('HSET', q.policy, ARGV[i], ARGV[i + 1])
+    redis.call('HSET', q.policy, name, value)
   end
 end
 wake(q)

@@ -241,30 +241,33 @@ for i = 1, fetching do
 end
 
 -- 3. Fetch: the best positions over all queues ----------------------------------------------------------------------
+-- Returns the attempts and the envelopes.
 local function start(i, ids, positions)
   local q = queues[i]
   local envelopes = redis.call('HMGET', q.jobs, unpack(ids))
   local runs = redis.call('HMGET', q.runs, unpack(ids))
-  local leases, fences = {}, {}
+  local leases, fences, attempts = {}, {}, {}
   local head, started = caller .. ' ' .. call .. ' ', ' ' .. exact(now) .. ' '
   for j = 1, #ids do
     local attempt = 1
     if runs[j] then
       attempt = tonumber(string.match(runs[j], '^%S+ %S+ (%d+)')) + 1
     end
+    attempts[j] = attempt
     leases[2 * j - 1], leases[2 * j] = now + lease, ids[j]
     fences[2 * j - 1], fences[2 * j] = ids[j], head .. attempt .. started .. positions[j]
-    give(i, ids[j], attempt, envelopes[j])
   end
   redis.call('ZADD', q.active, unpack(leases))
   redis.call('HSET', q.runs, unpack(fences))
   redis.call('HINCRBY', q.counts, 'started', #ids)
+  return attempts, envelopes
 end
 
-local open = {}
+local open, ageing = {}, 0
 for i = 1, fetching do
   if policies[i].paused ~= '1' and redis.call('EXISTS', queues[i].ready) == 1 then
     open[#open + 1] = i
+    ageing = math.max(ageing, tonumber(policies[i].ageing) or 0)
   end
 end
 
@@ -278,17 +281,22 @@ local function split(rows)
 end
 
 if #open == 1 then
-  start(open[1], split(redis.call('ZPOPMIN', queues[open[1]].ready, want)))
+  local i = open[1]
+  local ids, positions = split(redis.call('ZPOPMIN', queues[i].ready, want))
+  local attempts, envelopes = start(i, ids, positions)
+  for j = 1, #ids do
+    give(i, ids[j], attempts[j], envelopes[j])
+  end
 elseif #open > 1 then
-  local heads, taken = {}, {}
+  local heads, taken, order = {}, {}, {}
   for k, i in ipairs(open) do
     local ids, positions = split(redis.call('ZRANGE', queues[i].ready, 0, want - 1, 'WITHSCORES'))
-    heads[k], taken[k] = {ids = ids, positions = positions}, 0
+    heads[k], taken[k] = {ids = ids, positions = positions, position = comparable(positions[1], ageing)}, 0
   end
   for _ = 1, want do
     local best, best_position
     for k, head in ipairs(heads) do
-      local position = tonumber(head.positions[taken[k] + 1])
+      local position = head.position
       if position and (not best or position < best_position) then
         best, best_position = k, position
       end
@@ -296,14 +304,24 @@ elseif #open > 1 then
     if not best then
       break
     end
+    local head = heads[best]
     taken[best] = taken[best] + 1
+    head.position = comparable(head.positions[taken[best] + 1], ageing)
+    order[#order + 1] = best
   end
   for k, i in ipairs(open) do
+    local head = heads[k]
     if taken[k] > 0 then
-      local ids = {unpack(heads[k].ids, 1, taken[k])}
-      redis.call('ZREM', queues[i].ready, unpack(ids))
-      start(i, ids, heads[k].positions)
+      head.ids = {unpack(head.ids, 1, taken[k])}
+      redis.call('ZREM', queues[i].ready, unpack(head.ids))
+      head.attempts, head.envelopes = start(i, head.ids, head.positions)
     end
+    taken[k] = 0
+  end
+  for _, k in ipairs(order) do
+    local head, j = heads[k], taken[k] + 1
+    taken[k] = j
+    give(open[k], head.ids[j], head.attempts[j], head.envelopes[j])
   end
 end
 

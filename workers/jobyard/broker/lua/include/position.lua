@@ -21,3 +21,14 @@ local function split_priority(score)
   local ms = math.floor(score)
   return ms, math.floor((score - ms) * 128 + 0.5)
 end
+
+-- A position for comparing jobs of several queues of one worker. With ageing the strict ones count as if they aged as well;
+-- otherwise they would come after all jobs of the others. The order within a queue stays. nil for no position.
+local function comparable(position, ageing)
+  position = tonumber(position)
+  if not position or ageing == 0 or position < STRICT then
+    return position
+  end
+  local priority = math.floor(position / STRICT)
+  return position - priority * STRICT + priority * band_of(ageing)
+end
