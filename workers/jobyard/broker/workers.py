@@ -6,7 +6,6 @@ are not shown, and are removed when the next worker starts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
@@ -53,33 +52,30 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerInfo:
-    """A worker process that is there.
+class WorkerInfo(Announcement, frozen=True, kw_only=True):
+    """A worker process that is there, with what it said last.
 
     Attributes:
         token: its name in fences; `Job.worker` of a job that it runs.
-        seen_at: when it last announced itself, in milliseconds by the server's clock.
+        seen_at: when it said so, in milliseconds by the server's clock.
         expires_at: until when it is taken to be there.
-        said: what it said then.
     """
 
     token: str
     seen_at: int
     expires_at: int
-    said: Announcement
 
     @property
     def busy(self) -> int:
         """How many jobs it runs."""
-        return len(self.said.running)
+        return len(self.running)
 
     @property
     def state(self) -> Literal["active", "idle", "draining"]:
         """Whether it runs any job, or is about to end."""
-        if self.said.draining:
+        if self.draining:
             return "draining"
-        return "active" if self.said.running else "idle"
+        return "active" if self.running else "idle"
 
 
 def list_workers(broker: JobyardBroker) -> list[WorkerInfo]:
@@ -95,8 +91,15 @@ def list_workers(broker: JobyardBroker) -> list[WorkerInfo]:
             said = _decode(about)
         except msgspec.DecodeError:
             continue  # By a version that is not ours. Who is there is asked for information only.
-        found.append(WorkerInfo(token.decode(), expires_at - int(TRUE_FOR * 1000), expires_at, said))
-    return sorted(found, key=lambda one: (one.said.name, one.token))
+        found.append(
+            WorkerInfo(
+                token=token.decode(),
+                seen_at=expires_at - int(TRUE_FOR * 1000),
+                expires_at=expires_at,
+                **msgspec.structs.asdict(said),
+            )
+        )
+    return sorted(found, key=lambda one: (one.name, one.token))
 
 
 class Register:
