@@ -7,7 +7,8 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from jobyard.broker import keys
 from jobyard.broker.checks import Durability
 from jobyard.broker.consumer import DramatiqConsumer
 from jobyard.broker.dead_letters import DeadLetters
-from jobyard.broker.delivery import Again, Completed, Delivery, FollowUp
+from jobyard.broker.delivery import OF_ONE_ATTEMPT, Again, Completed, Delivery, FollowUp
 from jobyard.broker.envelope import seal
 from jobyard.broker.hooks import Hooks
 from jobyard.broker.inspector import Inspector
@@ -30,14 +31,22 @@ from jobyard.broker.link import Link
 from jobyard.broker.paging import pages
 from jobyard.broker.policy import QueuePolicy
 from jobyard.broker.producer import Producer
-from jobyard.broker.results import JobResults
+from jobyard.broker.results import ResultLifetimes, job_results
 from jobyard.broker.scripts import Argument, script
 from jobyard.broker.server import server
+from jobyard.context import current_job, enter
 from jobyard.priority import Priority, clamp
 
 #: Jobs in one call of a bulk enqueue.
 _BULK: Final = 1000
 LONGEST_ID: Final = 256
+#: What Dramatiq's RedisBroker can be given and we can't.
+_NOT_OURS: Final = {
+    **dict.fromkeys(("host", "port", "db", "client", "connection_pool"), "the server is named by the URL"),
+    "maintenance_chance": "expired leases are recovered by time, not by chance",
+    "heartbeat_timeout": "leases belong to the worker; see JobyardWorker",
+    "dead_message_ttl": "see QueuePolicy.dead_ttl",
+}
 #: A delay of more than this many milliseconds (20 years) is a mistake.
 LONGEST_DELAY: Final = 20 * 366 * 86_400_000
 
@@ -71,6 +80,8 @@ class JobyardBroker(dramatiq.Broker):
         patience: float = 10.0,
         **options: Any,
     ) -> None:
+        for name in _NOT_OURS.keys() & options:
+            raise TypeError(f"JobyardBroker takes no {name!r}, unlike Dramatiq's RedisBroker: {_NOT_OURS[name]}")
         self.queues: dict[str, QueueKeys] = {}
         self.namespace = namespace
         self.server = server(url, **options)
@@ -89,7 +100,8 @@ class JobyardBroker(dramatiq.Broker):
         for one in middleware:
             self.add_middleware(one)
         if not any(isinstance(one, Results) for one in self.middleware):
-            self.add_middleware(JobResults(self))
+            self.add_middleware(job_results(self))
+            self.add_middleware(ResultLifetimes())
 
     # Middleware ----------------------------------------------------------------------------------------------------
 
@@ -99,12 +111,17 @@ class JobyardBroker(dramatiq.Broker):
             from jobyard.middleware.retries import JobRetries
 
             middleware = JobRetries.adopt(middleware)
+        before = self.middleware
         for kind in (Results, Retries):
             if isinstance(middleware, kind):
                 self.middleware = [one for one in self.middleware if not isinstance(one, kind)]
-        self._hooks = None
-        super().add_middleware(middleware, **where)
-        self._hooks = None
+        try:
+            super().add_middleware(middleware, **where)
+        except ValueError:
+            self.middleware = before  # There is nothing to put it before or after.
+            raise
+        finally:
+            self._hooks = None
 
     @property
     def hooks(self) -> Hooks:
@@ -113,16 +130,23 @@ class JobyardBroker(dramatiq.Broker):
             self._hooks = Hooks(self.middleware, self.logger)
         return self._hooks
 
+    # The signals of a job come this way under Dramatiq's own worker only; ours calls the hooks itself.
+
     def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
-        self.hooks.before("before_" + signal, self, *args, **kwargs)
+        if signal == "process_message":
+            enter(args[0])
+        with self._recording(args if signal in ("ack", "nack") else ()):
+            self.hooks.before("before_" + signal, self, *args, **kwargs)
 
     def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
-        # Under Dramatiq's own worker this is where a job's end is decided; ours calls the hooks itself.
-        if signal in ("process_message", "skip_message") and args and isinstance(args[0], Delivery):
-            with self.recording(args[0]):
-                self.hooks.after("after_" + signal, self, *args, **kwargs)
-        else:
+        ended = signal in ("process_message", "skip_message")
+        with self._recording(args if ended else ()):
             self.hooks.after("after_" + signal, self, *args, **kwargs)
+        if ended:
+            enter(None)
+
+    def _recording(self, args: tuple[Any, ...]) -> AbstractContextManager[None]:
+        return self.recording(args[0]) if args and isinstance(args[0], Delivery) else nullcontext()
 
     @contextmanager
     def recording(self, delivery: Delivery) -> Iterator[None]:
@@ -172,16 +196,37 @@ class JobyardBroker(dramatiq.Broker):
         """
         hooks = self.hooks
         hooks.before("before_enqueue", self, message, delay)
-        delivery: Delivery | None = getattr(self._local, "delivery", None)
         job = self._follow_up(message, delay)
-        if delivery is None:
-            self._producer.accept(self.keys(job.queue_name), [job])
-        elif job.job_id == delivery.message_id and job.queue_name == delivery.queue_name:
-            delivery.again = Again(job.delay, counted=True, envelope=job.envelope)
-        else:
-            delivery.follow_ups.append(job)
+        if not self._record(job, message) and not self._producer.accept(self.keys(job.queue_name), [job]):
+            self.logger.info("Job %s is known already: it was not enqueued a second time.", job.job_id)
         hooks.after("after_enqueue", self, message, delay)
         return message
+
+    def _record(self, job: FollowUp, message: Message[Any]) -> bool:
+        """If a job's end is being decided on this thread, or a running job sends itself: record it. Otherwise False."""
+        delivery: Delivery | None = getattr(self._local, "delivery", None)
+        current = current_job() if delivery is None else delivery
+        if isinstance(current, Delivery) and (job.job_id, job.queue_name) == (current.message_id, current.queue_name):
+            # It runs again after this run has ended. An attempt is used up where a middleware has counted a retry.
+            counted = message.options.get("retries", 0) > current.retries
+            current.again = Again(job.delay, counted=counted, envelope=job.envelope)
+        elif delivery is not None:
+            delivery.follow_ups.append(job)
+        else:
+            return False
+        return True
+
+    def run_again(self, delivery: Delivery, delay: int, *, counted: bool) -> None:
+        """Record that a job runs again in `delay` milliseconds, with the hooks that Dramatiq calls for a retry."""
+        delivery.again = Again(delay, counted)
+        hooks = self.hooks
+        if hooks.bound("before_enqueue"):
+            hooks.before("before_enqueue", self, delivery, delay)
+            # What a hook adds to the options stays with the job; what is only said of this attempt doesn't.
+            options = {name: value for name, value in delivery.options.items() if name not in OF_ONE_ATTEMPT}
+            message = replace(delivery._message, options=options)
+            delivery.again = Again(delay, counted, seal(message, delivery.priority))
+        hooks.after("after_enqueue", self, delivery, delay)
 
     def enqueue_many(self, messages: Iterable[Message[Any]], *, delay: int | None = None) -> int:
         """Accept many jobs, a thousand in a call. Each call is accepted as a whole or not at all.
@@ -195,10 +240,14 @@ class JobyardBroker(dramatiq.Broker):
         hooks = self.hooks
         by_queue: defaultdict[str, list[FollowUp]] = defaultdict(list)
         sent = list(messages)
+        new = 0
         for message in sent:
             hooks.before("before_enqueue", self, message, delay)
-            by_queue[message.queue_name].append(self._follow_up(message, delay))
-        new = 0
+            job = self._follow_up(message, delay)
+            if self._record(job, message):
+                new += 1
+            else:
+                by_queue[message.queue_name].append(job)
         for name, jobs in by_queue.items():
             for some in pages(jobs, _BULK):
                 new += self._producer.accept(self.keys(name), some)
@@ -252,6 +301,11 @@ class JobyardBroker(dramatiq.Broker):
     def close(self) -> None:
         """Close this thread's connection."""
         self._producer.close()
+
+    @cached_property
+    def client(self) -> Any:
+        """An ordinary redis-py client of the same server, for an application's own keys, such as Dramatiq's rate limiters."""
+        return self.server.client()
 
     # Operating -----------------------------------------------------------------------------------------------------
 

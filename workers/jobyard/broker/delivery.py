@@ -31,6 +31,9 @@ LONGEST_TRACEBACK: Final = 8_000
 #: Progress is sent at most once in so many seconds.
 PROGRESS_INTERVAL: Final = 0.5
 
+#: Options of a message that say something of the attempt that failed last. Dramatiq keeps them; here the history does.
+OF_ONE_ATTEMPT: Final = ("retries", "traceback", "requeue_timestamp")
+
 UNREADABLE: Final = "(unreadable)"
 
 
@@ -75,6 +78,7 @@ class Delivery(MessageProxy):
     Attributes:
         call: number of the call that fetched it. With the worker's token it is the fence of this run.
         attempt: which attempt this is, from 1.
+        retries: the option `retries` at the start of this run.
         priority: as at enqueue.
         again: set when the job shall run again.
         spent: it had used up its attempts before this one (they killed their workers), so it was not run.
@@ -102,9 +106,12 @@ class Delivery(MessageProxy):
         self.queue_name = queue_name
         self.message_id = job_id
         self.actor_name, self.args, self.kwargs, self.options, self.message_timestamp, self.priority = content
+        retries = self.options.get("retries", 0)
         if attempt > 1:
             # Dramatiq counts in the message; here the broker counts, and programs find the figure where they expect it.
-            self.options["retries"] = attempt - 1
+            # It is higher where a middleware of theirs has counted by itself.
+            retries = self.options["retries"] = max(attempt - 1, retries if isinstance(retries, int) else 0)
+        self.retries = retries
         self.call = call
         self.attempt = attempt
         self.again: Again | None = None
@@ -179,6 +186,10 @@ class Delivery(MessageProxy):
         if error is None or self.spent:
             return b""
         return self._kept_error or describe(error)
+
+    def clear_exception(self) -> None:
+        """Dramatiq's worker wants to let go of the exception. What it says decides what becomes of the job, so that stays."""
+        self.keep_error()
 
     def keep_error(self) -> None:
         """Keep the text of the exception and let go of its frames, which hold everything that the job had in hand."""

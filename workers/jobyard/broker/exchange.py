@@ -99,7 +99,7 @@ class Exchange:
                 self._done[delivery.queue_name].append(delivery)
                 if self._journal is not None:
                     self._journal.add(delivery.message_id, delivery.call, delivery.result)
-            elif outcome == "back":
+            elif outcome == "back" and not delivery.follow_ups:
                 self._back[delivery.queue_name].append(delivery)
             else:
                 self._ends.append(delivery)
@@ -215,6 +215,8 @@ class Exchange:
 def _end(delivery: Delivery, queue: int) -> tuple[Argument, ...]:
     again = delivery.again
     outcome = delivery.outcome()
+    if outcome == "back":
+        outcome, again = "later", None  # Something follows from it, so it can't simply go back to where it was.
     if outcome in ("retry", "later") and again is not None:
         delay, envelope = again.delay, again.envelope or b""
     else:

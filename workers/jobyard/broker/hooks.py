@@ -16,11 +16,23 @@ Hook = Callable[..., Any]
 
 
 class Hooks:
-    """The hooks of a list of middleware. Make a new one when the list changes."""
+    """The hooks of a list of middleware. Make a new one when the list changes.
 
-    def __init__(self, middleware: Sequence[Middleware], logger: logging.Logger) -> None:
+    Args:
+        contained: what a hook may raise without stopping the others. A worker's thread must outlive even SystemExit; where
+            applications call, Ctrl-C must get through.
+    """
+
+    def __init__(
+        self,
+        middleware: Sequence[Middleware],
+        logger: logging.Logger,
+        *,
+        contained: type[BaseException] = Exception,
+    ) -> None:
         self._middleware = tuple(middleware)
         self._logger = logger
+        self._contained = contained
         self._bound: dict[str, tuple[Hook, ...]] = {}
 
     def bound(self, name: str) -> tuple[Hook, ...]:
@@ -40,7 +52,7 @@ class Hooks:
                 hook(*args, **kwargs)
             except MiddlewareError:
                 raise
-            except Exception:  # As in Dramatiq: one broken middleware must not stop the others.
+            except self._contained:  # As in Dramatiq: one broken middleware must not stop the others.
                 self._logger.critical("Unexpected failure in %s.", hook, exc_info=True)
 
     def after(self, name: str, *args: Any, **kwargs: Any) -> None:
@@ -48,5 +60,5 @@ class Hooks:
         for hook in self.bound(name):
             try:
                 hook(*args, **kwargs)
-            except Exception:  # As above.
+            except self._contained:
                 self._logger.critical("Unexpected failure in %s.", hook, exc_info=True)

@@ -6,42 +6,35 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
 
+import dramatiq
+from dramatiq.middleware import Middleware
 from dramatiq.results import ResultBackend, ResultFailure, ResultMissing, Results, ResultTimeout
+from dramatiq.results.result import unwrap_result, wrap_exception
 
 from jobyard.broker.delivery import Delivery
+from jobyard.broker.policy import QueuePolicy
 
 if TYPE_CHECKING:
     from jobyard.broker.broker import JobyardBroker
     from jobyard.broker.inspector import Job
 
 #: Longest result that is kept, in bytes. Larger ones belong into object storage, with the result naming the object.
-LONGEST_RESULT = 512 * 1024
-_DEFAULT_TIMEOUT = 10_000
+LONGEST_RESULT: Final = 512 * 1024
+#: Milliseconds for which a queue without a policy keeps completed jobs; see `lua/include/retention.lua`.
+KEPT_FOR: Final = 3_600_000
+_DEFAULT_TIMEOUT: Final = 10_000
 
 
-class JobResults(Results):
-    """Dramatiq's results middleware with results switched on: what an actor returns is kept with the job."""
-
-    def __init__(self, broker: JobyardBroker) -> None:
-        Results.__init__(self, backend=JobResultBackend(broker), store_results=True)
-
-    def after_process_message(self, broker: Any, message: Any, *, result: Any = None, exception: Any = None) -> None:
-        # None needs no room: a completed job without a result returned None.
-        store = Results._lookup_options(self, broker, message)[0]
-        if store and exception is None and result is not None:
-            self.backend.store_result(message, result, self.result_ttl)
-
-    def after_skip_message(self, broker: Any, message: Any) -> None:
-        pass
-
-    def after_nack(self, broker: Any, message: Any) -> None:
-        pass  # The job's history has the error.
+def job_results(broker: JobyardBroker) -> Results:
+    """Dramatiq's middleware with results switched on: what an actor returns is kept with the job."""
+    return Results(backend=JobResultBackend(broker), store_results=True)
 
 
 class JobResultBackend(ResultBackend):
-    """Stores on the delivery; reads from the job."""
+    """Results lie where the jobs lie."""
 
     def __init__(self, broker: JobyardBroker) -> None:
         super().__init__()
@@ -50,20 +43,28 @@ class JobResultBackend(ResultBackend):
     def store_result(self, message: Any, result: Any, ttl: int) -> None:
         """Keep the result with the run, so that the script which finishes the job stores it.
 
-        A result that can't be encoded, or is too large, makes the job a dead letter: running it again would not help.
+        None needs no room: a completed job without a result returned None. A result that can't be encoded, or is too large,
+        makes the job a dead letter where the actor or the message asks for results, since running it again would not help.
+        Where results are kept only because we always do, the job is completed, and whoever asks gets the error.
         """
-        if not isinstance(message, Delivery):
+        if result is None or not isinstance(message, Delivery):
             return
+        encoder = dramatiq.get_encoder()
         try:
-            encoded = self.encoder.encode(result)
+            encoded = encoder.encode(result)
             if len(encoded) > LONGEST_RESULT:
                 raise ValueError(
                     f"the result of {message.actor_name!r} has {len(encoded)} bytes, more than the {LONGEST_RESULT} that are "
                     "kept: put it into object storage and return its name"
                 )
         except Exception as error:  # noqa: BLE001 - an encoder of the application may raise anything
-            message.stuff_exception(error)
-            message.fail()
+            if self._asked_for(message):
+                self._broker.logger.error("The result of job %s can't be stored: %s", message.message_id, error)
+                message.stuff_exception(error)
+                message.fail()
+            else:
+                self._broker.logger.warning("The result of job %s is not kept: %s", message.message_id, error)
+                message.result = encoder.encode(wrap_exception(error))
         else:
             message.result = encoded
 
@@ -76,7 +77,7 @@ class JobResultBackend(ResultBackend):
         Raises:
             ResultMissing: not blocking, and the job has not ended.
             ResultTimeout: blocking, and it has not ended in time.
-            ResultFailure: it ended as a dead letter, or was cancelled.
+            ResultFailure: it ended as a dead letter, or was cancelled; or what it returned could not be kept.
         """
         milliseconds = _DEFAULT_TIMEOUT if timeout is None else timeout
         inspector = self._broker.inspector
@@ -89,11 +90,47 @@ class JobResultBackend(ResultBackend):
             raise (ResultTimeout if block else ResultMissing)(message)
         return self._value(job)
 
+    def _asked_for(self, message: Delivery) -> bool:
+        actor = self._broker.actors.get(message.actor_name)
+        return "store_results" in message.options or (actor is not None and "store_results" in actor.options)
+
     def _value(self, job: Job) -> Any:
         if job.state == "completed":
-            return None if job.encoded_result is None else self.encoder.decode(job.encoded_result)
+            if job.encoded_result is None:
+                return None
+            return unwrap_result(dramatiq.get_encoder().decode(job.encoded_result))
         if job.state == "cancelled":
             raise ResultFailure("job was cancelled", "Cancelled", "")
         last = job.errors[-1] if job.errors else {}
         error, text = str(last.get("error", "unknown")), str(last.get("message", ""))
         raise ResultFailure(f"actor raised {error}: {text}", error, text)
+
+
+class ResultLifetimes(Middleware):
+    """An actor's `result_ttl` longer than the hour for which a queue keeps completed jobs: the queue keeps them as long.
+
+    Where a policy says how long they are kept, that holds, and an actor that wants more is named in the log.
+    """
+
+    def after_worker_boot(self, broker: Any, worker: Any) -> None:
+        wanted: defaultdict[str, int] = defaultdict(int)
+        for actor in broker.actors.values():
+            wanted[actor.queue_name] = max(wanted[actor.queue_name], int(actor.options.get("result_ttl") or 0))
+        if not isinstance(broker.get_results_backend(), JobResultBackend):
+            return
+        for queue, ttl in wanted.items():
+            if ttl <= KEPT_FOR:
+                continue
+            kept = broker.inspector.stats(queue).policy.completed_ttl
+            if kept is None:
+                broker.configure(queue, QueuePolicy(completed_ttl=ttl))
+                broker.logger.info(
+                    "Queue %s keeps completed jobs for %d ms, as an actor's result_ttl says.", queue, ttl
+                )
+            elif kept < ttl:
+                broker.logger.warning(
+                    "An actor of queue %s wants its results kept for %d ms, but the queue's policy says %d.",
+                    queue,
+                    ttl,
+                    kept,
+                )

@@ -10,15 +10,15 @@ from dramatiq.middleware import Middleware
 class Deaths(Middleware):
     """Sends the job to the actor named by the option `on_dead` (of the message, or of its actor).
 
-    The actor gets two arguments: the message as a dict, and `{"type": …, "message": …}` of the last error. Under
-    `jobyard worker` that job is accepted by the very script that buries the dead one.
+    The actor gets two arguments: the message as a dict, and `{"type": …, "message": …}` of the last error. That
+    job is accepted by the very script that buries the dead one.
     """
 
     @property
     def actor_options(self) -> set[str]:
         return {"on_dead"}
 
-    def after_nack(self, broker: Any, message: Any) -> None:
+    def before_nack(self, broker: Any, message: Any) -> None:
         actor = broker.actors.get(message.actor_name)
         target = message.options.get("on_dead") or (actor and actor.options.get("on_dead"))
         if target:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import traceback
 from typing import Any, Self
 
 from dramatiq.common import compute_backoff
@@ -9,8 +11,8 @@ from dramatiq.errors import Retry
 from dramatiq.middleware import Retries, Shutdown, SkipMessage
 from dramatiq.middleware.retries import DEFAULT_MAX_BACKOFF
 
-from jobyard.broker.delivery import Again, Delivery
-from jobyard.errors import Cancelled, PermanentError, RetryAfter
+from jobyard.broker.delivery import Delivery
+from jobyard.errors import Cancelled, PayloadError, PermanentError, RetryAfter
 from jobyard.retry import RetryPolicy
 
 
@@ -18,7 +20,9 @@ class JobRetries(Retries):
     """Dramatiq's retries with all their options, and a `RetryPolicy` by the option `retry`.
 
     Differences: nothing is enqueued (the script that ends the run schedules the next one), a crash of the worker counts
-    as an attempt, `RetryAfter` doesn't use one, and `PermanentError` has no further one.
+    as an attempt, a shutdown of the worker doesn't, `RetryAfter` doesn't use one, and `PermanentError` has no further one.
+
+    On another broker than Jobyard's, such as Dramatiq's `StubBroker`, it enqueues the message again, as Dramatiq does.
     """
 
     @classmethod
@@ -45,39 +49,62 @@ class JobRetries(Retries):
             message.fail()
             raise SkipMessage(f"all {limit} attempts are used up")
 
+    def after_skip_message(self, broker: Any, message: Any) -> None:
+        if isinstance(message, Delivery) and message.spent:
+            self._exhausted(broker, message, message.retries)
+
     def after_process_message(self, broker: Any, message: Any, *, result: Any = None, exception: Any = None) -> None:
-        if exception is None:
+        if exception is None or message.failed or isinstance(exception, Cancelled):
             return
-        if not isinstance(message, Delivery):
-            Retries.after_process_message(self, broker, message, result=result, exception=exception)
-            return
-        if message.failed or isinstance(exception, Cancelled | Shutdown):
-            return
+        ours = isinstance(message, Delivery)
+        if ours and isinstance(exception, Shutdown):
+            return  # The job goes back, and the attempt doesn't count.
         if isinstance(exception, RetryAfter):
-            message.again = Again(int(exception.seconds * 1000), counted=False)
+            self._again(broker, message, int(exception.seconds * 1000), counted=False)
             return
+        if self._is_final(broker, message, exception):
+            self.logger.info("Job %s will not be tried again: %s", message.message_id, type(exception).__name__)
+            message.fail()
+            return
+        retries = message.attempt - 1 if ours else message.options.get("retries", 0)
+        # For middleware and callbacks that look into the message, as they do under Dramatiq.
+        message.options["retries"] = retries + 1
+        message.options["traceback"] = "".join(traceback.format_exception(exception, limit=30))
+        message.options["requeue_timestamp"] = int(time.time() * 1000)
+        delay = self._delay(broker, message, retries, exception)
+        if delay is None:
+            self.logger.warning("Job %s has used up its attempts.", message.message_id)
+            message.fail()
+            self._exhausted(broker, message, retries)
+        else:
+            self._again(broker, message, delay, counted=True)
+
+    def _again(self, broker: Any, message: Any, delay: int, *, counted: bool) -> None:
+        if isinstance(message, Delivery):
+            broker.run_again(message, delay, counted=counted)
+        else:
+            broker.enqueue(message, delay=delay)
+
+    def _is_final(self, broker: Any, message: Any, exception: BaseException) -> bool:
+        """Whether no further attempt can help."""
         throws = message.options.get("throws") or self._option(broker, message, "throws")
         if isinstance(exception, PermanentError) or (throws and isinstance(exception, throws)):
-            message.fail()
-            return
-        delay = self._delay(broker, message, exception)
-        if delay is None:
-            message.fail()
-            self._exhausted(broker, message)
-        else:
-            message.again = Again(delay)
+            return True
+        if isinstance(exception, PayloadError) and exception.actor == message.actor_name:
+            return True
+        policy: RetryPolicy | None = self._option(broker, message, "retry")
+        return policy is not None and policy.for_error(exception) is None
 
-    def _delay(self, broker: Any, message: Delivery, exception: BaseException) -> int | None:
+    def _delay(self, broker: Any, message: Any, retries: int, exception: BaseException) -> int | None:
         """Milliseconds until the next attempt; None: there is none."""
-        retries = message.attempt - 1
         retry_when = self._option(broker, message, "retry_when", self.retry_when)
         if retry_when is not None and not retry_when(retries, exception):
             return None
         policy: RetryPolicy | None = self._option(broker, message, "retry")
-        most = message.options.get("max_retries")
         if policy is not None:
+            most = message.options.get("max_retries")
             applied = policy.for_error(exception)
-            wait = applied.wait(message.attempt) if applied is not None else None
+            wait = applied.wait(retries + 1) if applied is not None else None
             if wait is None or (most is not None and retries >= most):
                 return None
             delay = int(wait * 1000)
@@ -92,16 +119,15 @@ class JobRetries(Retries):
             return int(exception.delay)
         return delay
 
-    def _exhausted(self, broker: Any, message: Delivery) -> None:
+    def _exhausted(self, broker: Any, message: Any, retries: int) -> None:
         target = message.options.get("on_retry_exhausted") or self._option(broker, message, "on_retry_exhausted")
         if target:
-            retries = message.attempt - 1
-            broker.get_actor(target).send(
-                message.asdict(),
-                {"retries": retries, "max_retries": self._setting(broker, message, "max_retries", self.max_retries)},
-            )
+            policy: RetryPolicy | None = self._option(broker, message, "retry")
+            most = policy.most_attempts() if policy is not None else None
+            limit = self._setting(broker, message, "max_retries", self.max_retries if most is None else most - 1)
+            broker.get_actor(target).send(message.asdict(), {"retries": retries, "max_retries": limit})
 
-    def _most_attempts(self, broker: Any, message: Delivery) -> int | None:
+    def _most_attempts(self, broker: Any, message: Any) -> int | None:
         """The most attempts that any rule gives the job; None: no limit."""
         if self._option(broker, message, "retry_when", self.retry_when) is not None:
             return None
@@ -112,9 +138,9 @@ class JobRetries(Retries):
         most = self._setting(broker, message, "max_retries", self.max_retries)
         return None if most is None else int(most) + 1
 
-    def _option(self, broker: Any, message: Delivery, name: str, default: Any = None) -> Any:
+    def _option(self, broker: Any, message: Any, name: str, default: Any = None) -> Any:
         actor = broker.actors.get(message.actor_name)
         return default if actor is None else actor.options.get(name, default)
 
-    def _setting(self, broker: Any, message: Delivery, name: str, default: Any) -> Any:
+    def _setting(self, broker: Any, message: Any, name: str, default: Any) -> Any:
         return message.options.get(name, self._option(broker, message, name, default))

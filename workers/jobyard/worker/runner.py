@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from dramatiq.errors import ActorNotFound, RateLimitExceeded, Retry
 from dramatiq.logging import get_logger
-from dramatiq.middleware import ShutdownNotifications, SkipMessage, TimeLimit
+from dramatiq.middleware import MiddlewareError, ShutdownNotifications, SkipMessage, TimeLimit
 
 from jobyard.broker import JobyardBroker
 from jobyard.broker.delivery import Again, Delivery
@@ -33,9 +33,16 @@ class Runner:
         self._broker = broker
         self._tally = tally
         self._logger = get_logger(__name__, type(self))
+        self._bind()
+
+    def _bind(self) -> None:
+        broker = self._broker
+        self._bound = broker.hooks
         # These two interrupt jobs; here that is the seat's work, which does it without hitting anything else.
         seated = (TimeLimit, ShutdownNotifications)
-        hooks = self._hooks = Hooks([one for one in broker.middleware if type(one) not in seated], broker.logger)
+        hooks = self._hooks = Hooks(
+            [one for one in broker.middleware if type(one) not in seated], broker.logger, contained=BaseException
+        )
         self._before = hooks.bound("before_process_message")
         self._after = hooks.bound("after_process_message")
         self._has_ack_hooks = bool(hooks.bound("before_ack") or hooks.bound("after_ack"))
@@ -48,6 +55,8 @@ class Runner:
         if actor is None or delivery.error is not None:
             self._cannot_run(delivery)
         else:
+            if self._bound is not self._broker.hooks:
+                self._bind()  # Middleware was added meanwhile.
             current = enter(delivery)
             try:
                 self._process(delivery, actor, seat)
@@ -70,17 +79,19 @@ class Runner:
             for hook in self._before:
                 try:
                     hook(broker, delivery)
-                except SkipMessage:
+                except MiddlewareError:
                     raise
                 except Exception:  # As in Dramatiq: one broken middleware must not stop the others.
                     self._logger.critical("Unexpected failure in %s.", hook, exc_info=True)
             if not delivery.failed:
-                limit = delivery.options.get("time_limit") or actor.options.get("time_limit", self._time_limit)
+                limit = delivery.options.get("time_limit") or actor.options.get("time_limit") or self._time_limit
                 result, error = seat.call(delivery, delivery.started_at + limit / 1000, actor)
-        except SkipMessage as skip:
-            self._skipped(delivery, skip)
-            return
+        except BaseException as raised:  # noqa: BLE001 - as in Dramatiq it is the job's failure; so is a senseless option
+            error = raised
         if error is not None:
+            if isinstance(error, SkipMessage):
+                self._skipped(delivery, error)
+                return
             delivery.stuff_exception(error)
             self._log_failure(delivery, actor, error)
         if self._after:
