@@ -35,6 +35,7 @@ from jobyard.broker.results import ResultLifetimes, job_results
 from jobyard.broker.scripts import Argument, script
 from jobyard.broker.server import server
 from jobyard.context import current_job, enter
+from jobyard.errors import Cancelled
 from jobyard.priority import Priority, clamp
 
 #: Jobs in one call of a bulk enqueue.
@@ -135,6 +136,8 @@ class JobyardBroker(dramatiq.Broker):
     def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
         if signal == "process_message":
             enter(args[0])
+            if args[0].cancelled:
+                raise Cancelled
         with self._recording(args if signal in ("ack", "nack") else ()):
             self.hooks.before("before_" + signal, self, *args, **kwargs)
 

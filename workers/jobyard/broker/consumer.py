@@ -15,6 +15,7 @@ from dramatiq.broker import Consumer, MessageProxy
 from jobyard.broker.delivery import Delivery
 from jobyard.broker.dispatcher import RENEWAL, Dispatcher
 from jobyard.broker.errors import BrokerError
+from jobyard.broker.progress import Reporter
 
 if TYPE_CHECKING:
     from jobyard.broker.broker import JobyardBroker
@@ -31,12 +32,19 @@ class DramatiqConsumer(Consumer):
     def __init__(self, broker: JobyardBroker, queue_name: str, prefetch: int, timeout: int) -> None:
         self._broker = broker
         self._dispatcher = Dispatcher(broker, [queue_name], slots=prefetch)
+        self._reporter = Reporter(broker, self._dispatcher.token)
         self._timeout = timeout / 1000
         self._closed = threading.Event()
         self._renewer = threading.Thread(target=self._renew, name=f"jobyard-renew-{queue_name}", daemon=True)
         self._renewer.start()
 
     def __next__(self) -> MessageProxy | None:
+        delivery = self._next()
+        if delivery is not None:
+            delivery.reporter = self._reporter.send
+        return delivery
+
+    def _next(self) -> Delivery | None:
         dispatcher = self._dispatcher
         delivery = dispatcher.take()
         if delivery is not None:
@@ -80,10 +88,17 @@ class DramatiqConsumer(Consumer):
         except BrokerError:
             self._broker.logger.warning("Redis can't be reached: jobs return when their lease ends.")
         self._dispatcher.close()
+        self._reporter.close()
 
     def _renew(self) -> None:
         while not self._closed.wait(RENEWAL):
             try:
-                self._dispatcher.renew()
+                lost, cancels = self._dispatcher.renew()
             except BrokerError as error:
                 self._broker.logger.warning("Could not renew leases: %s", error)
+                continue
+            # Nothing interrupts a job here. One that looks at `current_job().cancelled` can stop by itself.
+            for delivery in lost:
+                delivery.lost = True
+            for delivery in cancels:
+                delivery.cancelled = True

@@ -21,11 +21,11 @@ from jobyard.broker.delivery import Delivery
 from jobyard.broker.dispatcher import LEASE, LONGEST_UNSENT, Dispatcher
 from jobyard.broker.errors import BrokerError, BrokerUnavailableError
 from jobyard.broker.exchange import Answer
+from jobyard.broker.progress import Reporter
 from jobyard.errors import Cancelled
 from jobyard.worker.caretaker import Caretaker
 from jobyard.worker.interrupts import Seat
 from jobyard.worker.marks import Mark
-from jobyard.worker.progress import Reporter
 from jobyard.worker.runner import Runner
 from jobyard.worker.tally import Tally
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
-from jobyard.broker import JobyardBroker
 from jobyard.broker.delivery import Delivery
 from jobyard.broker.errors import BrokerError
 from jobyard.broker.link import Link
 from jobyard.broker.scripts import script
+
+if TYPE_CHECKING:
+    from jobyard.broker.broker import JobyardBroker
 
 
 class Reporter:
