@@ -251,8 +251,10 @@ class JobyardWorker(dramatiq.Worker):
             answer = self._fetch()
             for _ in answer.deliveries if answer is not None else ():
                 self._ready.put(True)
-            if dispatcher.appetite.want(len(dispatcher.held)) > 0 and not (answer and answer.deliveries):
-                self._idle(answer)
+            if dispatcher.appetite.want(len(dispatcher.held)) > 0:
+                # There is room: ask until there is nothing more, then wait for Redis to call.
+                if answer is None or not answer.deliveries:
+                    self._idle(answer)
                 continue
             # Busy: call again when the seats run short of jobs, or before what is finished gets old.
             while not self._stopping.is_set():
