@@ -266,6 +266,8 @@ class JobyardBroker(dramatiq.Broker):
     def _follow_up(self, message: Message[Any], delay: int | None) -> FollowUp:
         if not 0 < len(message.message_id) <= LONGEST_ID:
             raise ValueError(f"a message's id has 1 to {LONGEST_ID} characters, not {len(message.message_id)}")
+        message.message_id.encode()  # Raises a ValueError where Redis could not store it.
+        self.keys(message.queue_name)  # Likewise where that can't be a queue's name.
         if delay is not None and delay > LONGEST_DELAY:
             raise ValueError(f"a delay of {delay} ms is more than 20 years")
         priority = self.priority_of(message)
@@ -276,7 +278,10 @@ class JobyardBroker(dramatiq.Broker):
         """The message's own priority, else its actor's, else the default."""
         own = message.options.get("priority")
         if own is not None:
-            return clamp(own)
+            try:
+                return clamp(own)
+            except (TypeError, ValueError, OverflowError):
+                raise ValueError(f"a priority is an integer from 0 to 100, not {own!r}") from None
         actor = self.actors.get(message.actor_name)
         if actor is None or not actor.priority:
             return self.default_priority

@@ -10,6 +10,8 @@ from jobyard.broker.errors import BrokerRefusedError
 Durability = Literal["memory", "aof", "quorum"]
 
 OLDEST: Final = (7, 0)
+#: The first that can confirm that a write is on its disk.
+CONFIRMING: Final = (7, 2)
 _logger = logging.getLogger("jobyard.broker")
 
 
@@ -35,6 +37,21 @@ def check(info: dict[str, Any], address: str) -> None:
         _logger.warning(
             "%s has no append-only file: a restart may lose jobs. Set 'appendonly yes' to keep them.", address
         )
+
+
+def check_confirming(info: dict[str, Any], address: str) -> None:
+    """Refuse a server that can't say when a job is on its disk.
+
+    Raises:
+        BrokerRefusedError: says what it lacks.
+    """
+    version = str(info.get("redis_version", "0.0"))
+    if _version(version) < CONFIRMING:
+        raise BrokerRefusedError(
+            f"durability 'aof' needs WAITAOF, which came with Redis 7.2 and Valkey; {address} is Redis {version}."
+        )
+    if not int(info.get("aof_enabled", 0)):
+        raise BrokerRefusedError(f"durability 'aof' needs an append-only file: set 'appendonly yes' at {address}.")
 
 
 def confirmation(durability: Durability, replicas: int, timeout: float) -> tuple[bytes | int, ...] | None:

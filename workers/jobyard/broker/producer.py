@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
+
+from redis.connection import AbstractConnection
 
 from jobyard.broker import checks, keys
 from jobyard.broker.caller import new_token
 from jobyard.broker.checks import Durability
 from jobyard.broker.delivery import FollowUp
-from jobyard.broker.errors import BrokerRefusedError, BrokerUnavailableError
+from jobyard.broker.errors import BrokerFullError, BrokerRefusedError, BrokerUnavailableError
 from jobyard.broker.keys import QueueKeys
 from jobyard.broker.link import Link
 from jobyard.broker.scripts import Argument, pack, script
@@ -53,11 +55,11 @@ class Producer:
         link: Link | None = getattr(local, "link", None)
         # A forked child is another caller: with its parent's name and numbers its calls would look like repetitions.
         if link is None or local.pid != os.getpid():
-            link = local.link = Link(self._server, patience=self._patience)
+            self.check()
+            link = local.link = Link(self._server, patience=self._patience, on_connect=self._forget)
             local.pid = os.getpid()
             local.caller = new_token()
             local.calls = 0
-            self.check()
         return link
 
     def accept(self, queue: QueueKeys, jobs: Sequence[FollowUp]) -> int:
@@ -100,7 +102,11 @@ class Producer:
         new = [name for name in queue_names if name not in self._announced]
         if new:
             key = keys.registry(self._namespace)
-            self.link.command(b"SADD", key, *new, key=key)
+            try:
+                self.link.command(b"SADD", key, *new, key=key)
+            except BrokerFullError:
+                # No reason for a worker not to start: it is what makes room. Jobs are refused by themselves.
+                return
             self._announced.update(new)
 
     def check(self) -> None:
@@ -113,7 +119,10 @@ class Producer:
             return
         link = Link(self._server, patience=self._patience)
         try:
-            checks.check(_info(link.command(b"INFO")), self._server.address)
+            info = _info(link.command(b"INFO"))
+            checks.check(info, self._server.address)
+            if "aof" in self._durabilities():
+                checks.check_confirming(info, self._server.address)
         finally:
             link.close()
         self._checked = True
@@ -123,6 +132,13 @@ class Producer:
         link: Link | None = getattr(self._local, "link", None)
         if link is not None:
             link.close()
+
+    def _forget(self, connection: AbstractConnection) -> None:
+        # What we are connected to now may be a server that has lost its data, or another one.
+        self._announced.clear()
+
+    def _durabilities(self) -> Collection[Durability]:
+        return [self._durability] if isinstance(self._durability, str) else self._durability.values()
 
     def _durability_of(self, queue_name: str) -> Durability:
         if isinstance(self._durability, str):
