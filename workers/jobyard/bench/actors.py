@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 
 import jobyard
-
-QUEUE = "bench"
+from jobyard.bench.fleet import QUEUE
 
 
 @jobyard.actor(queue_name=QUEUE)

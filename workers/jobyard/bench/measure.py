@@ -8,8 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from jobyard.bench import meter
-from jobyard.bench.actors import QUEUE, noop, started
+from jobyard.bench.actors import noop, started
+from jobyard.bench.fleet import QUEUE
 from jobyard.broker import JobyardBroker
+
+__all__ = ["QUEUE", "drain", "enqueue", "latencies", "percentile"]
 
 #: What a job of the benchmark carries, in bytes.
 PAYLOAD = "x" * 160
