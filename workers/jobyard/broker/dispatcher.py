@@ -19,7 +19,7 @@ from jobyard.broker.journal import Journal
 from jobyard.broker.link import Link
 from jobyard.broker.paging import pages
 from jobyard.broker.scripts import script
-from jobyard.broker.wakeup import ClusterWaiter, Waiter
+from jobyard.broker.wakeup import LONGEST, ClusterWaiter, Waiter
 
 if TYPE_CHECKING:
     from jobyard.broker.broker import JobyardBroker
@@ -103,6 +103,8 @@ class Dispatcher:
             whole.stale += answer.stale
             if answer.wait is not None:
                 whole.wait = answer.wait if whole.wait is None else min(whole.wait, answer.wait)
+        # A longer silence is taken for an outage of Redis, see exchange.lua.
+        whole.wait = min(whole.wait or LONGEST, self.lease / 3)
         return whole
 
     def take(self) -> Delivery | None:

@@ -78,7 +78,7 @@ class Caretaker:
 
     def _look_after(self) -> None:
         dispatcher = self._dispatcher
-        renewal = time.monotonic() + RENEWAL
+        renewal = time.monotonic() + dispatcher.lease / 3
         while not self._stopped.is_set():
             now = self._alive_at = time.monotonic()
             if not dispatcher.held and not dispatcher.pending:

@@ -189,18 +189,19 @@ if want == 0 then
 end
 
 -- 2. Look after each queue: expired leases, due jobs, retention -----------------------------------------------------
--- After a silence of a whole lease nobody could renew, since Redis was away: then workers get this long to come back with
--- what they have, before their jobs are taken for abandoned.
+-- A lease is renewed when a third of it is over, and an idle worker asks as often. So after a silence of half a lease nobody
+-- could speak to Redis, and leases may have run out for no other reason: then workers get this long to come back with what
+-- they have, before their jobs are taken for abandoned.
 local GRACE = 5000
 
 local function grace_of(q)
   local seen, grace = unpack(redis.call('HMGET', q.counts, 'seen', 'grace'))
   seen, grace = tonumber(seen or now), tonumber(grace or 0)
-  if now - seen > lease then
+  if now - seen > lease / 2 then
     grace = now + GRACE
     redis.call('HSET', q.counts, 'grace', exact(grace))
   end
-  if now - seen > 1000 or seen == now then
+  if now - seen > lease / 15 or seen == now then
     redis.call('HSET', q.counts, 'seen', exact(now)) -- as renew.lua does
   end
   return grace
