@@ -25,7 +25,6 @@ STATES: Final[tuple[State, ...]] = ("active", "waiting", "delayed", "dead", "com
 #: Dead letters that one request looks at, at most, when it searches for some.
 _MOST_SEARCHED: Final = 5000
 _SEARCHED_AT_ONCE: Final = 200
-_MOST_FETCHED: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +76,6 @@ class Desk:
     def workers(self) -> list[WorkerInfo]:
         """The worker processes that are there."""
         return list_workers(self.broker)
-
-    def fetched(self) -> list[Job]:
-        """The jobs that workers have, so many a queue at most."""
-        inspector = self.broker.inspector
-        return [job for name in self.queue_names() for job in inspector.jobs(name, "active", limit=_MOST_FETCHED)]
 
     def job(self, job_id: str, queue: str | None = None) -> Job:
         """One job. In a list of queues that know the id, the first counts.

@@ -145,45 +145,41 @@ class Queues(Model):
     queues: list[Queue]
 
 
-class Running(Model):
-    """A job that a worker process has fetched."""
-
-    job_id: str
-    queue: str
-    actor: str
-
-
 class Worker(Model):
     """One worker process.
 
     Attributes:
         token: its name in the broker; `worker` of the jobs that it runs.
         name: host or pod, and process id.
-        state: `active` where it runs a job, else `idle`.
+        state: `active` where it runs a job, `draining` where it finishes what it runs and then ends, else `idle`.
         threads: how many jobs it can run at the same time.
-        busy: how many it runs.
-        jobs: those that it has fetched; at most 200 a queue are told.
+        running: the ids of the jobs that it runs.
+        completed, failed: runs that have ended so since it started; one that is tried again has failed.
+        seen_at: when it said all this.
     """
 
     token: str
     name: str
     pod: str | None
-    state: Literal["active", "idle"]
+    state: Literal["active", "idle", "draining"]
     queues: list[str]
     actors: list[str]
     threads: int
-    busy: int
-    jobs: list[Running]
+    running: list[str]
+    completed: int
+    failed: int
     started_at: str | None
+    seen_at: str | None
     version: str
 
 
 class WorkerCounts(Model):
-    """How many worker processes are there, and how many of them run a job."""
+    """How many worker processes are there, how many of them run a job, and how many wait for one."""
 
     total: int
     active: int
     idle: int
+    draining: int
 
 
 class Workers(WorkerCounts):

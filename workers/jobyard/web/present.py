@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -120,31 +121,31 @@ def queue(stats: QueueStats) -> models.Queue:
     )
 
 
-def worker(known: WorkerInfo, jobs: list[KnownJob]) -> models.Worker:
-    """A worker process, with those of `jobs` that it has."""
+def worker(known: WorkerInfo) -> models.Worker:
+    """A worker process."""
     return models.Worker(
         token=known.token,
         name=plain(known.name),
         pod=known.pod,
-        state="active" if known.busy else "idle",
+        state=known.state,
         queues=known.queues,
         actors=plain(known.actors),
         threads=known.threads,
-        busy=known.busy,
-        jobs=[
-            models.Running(job_id=plain(one.id), queue=one.queue, actor=plain(one.actor))
-            for one in jobs
-            if one.worker == known.token
-        ],
+        running=plain(known.running),
+        completed=known.completed,
+        failed=known.failed,
         started_at=time_of(known.started_at),
+        seen_at=time_of(known.seen_at),
         version=plain(known.version),
     )
 
 
 def worker_counts(known: list[WorkerInfo]) -> models.WorkerCounts:
-    """How many there are."""
-    active = sum(one.busy > 0 for one in known)
-    return models.WorkerCounts(total=len(known), active=active, idle=len(known) - active)
+    """How many there are, by what they do."""
+    states = Counter(one.state for one in known)
+    return models.WorkerCounts(
+        total=len(known), active=states["active"], idle=states["idle"], draining=states["draining"]
+    )
 
 
 def totals(queues: list[models.Queue]) -> models.Stats:

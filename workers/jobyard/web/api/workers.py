@@ -10,19 +10,15 @@ from starlette.routing import Route
 
 from jobyard.web import models, present
 from jobyard.web.api.answers import answer
-from jobyard.web.desk import Desk, desk_of
+from jobyard.web.desk import desk_of
 
 
 async def workers(request: Request) -> Response:
     """All of them."""
 
-    def look(desk: Desk) -> models.Workers:
-        known, jobs = desk.workers(), desk.fetched()
-        return models.Workers(
-            **present.worker_counts(known).model_dump(), workers=[present.worker(one, jobs) for one in known]
-        )
-
-    return answer(await desk_of(request).ask(look))
+    known = await desk_of(request).ask(lambda desk: desk.workers())
+    counts = present.worker_counts(known).model_dump()
+    return answer(models.Workers(**counts, workers=[present.worker(one) for one in known]))
 
 
 routes: Final = [Route("/api/workers", workers)]

@@ -87,7 +87,7 @@ export function overview(context) {
     setText(oldest, ages.length ? `the oldest for ${age(Math.max(...ages))}` : "");
     if (stats.workers) {
       setText(workers, number(stats.workers.total));
-      setText(workersDetail, `${number(stats.workers.active)} busy, ${number(stats.workers.idle)} idle`);
+      setText(workersDetail, `${number(stats.workers.active)} active, ${number(stats.workers.idle)} idle`);
     }
     chart.draw(context.history.slice(-SAMPLES), SAMPLES);
     keyed(rows, stats.queues, (queue) => queue.name, row);

@@ -27,7 +27,8 @@ export function workersPage() {
           h("th", { scope: "col", class: "wide" }, "Queues"),
           h("th", { scope: "col", class: "fluid" }, "Runs now"),
           h("th", { scope: "col", class: "figure" }, "Busy threads"),
-          h("th", { scope: "col", class: "wide" }, "Version"),
+          h("th", { scope: "col", class: "figure wide" }, "Completed"),
+          h("th", { scope: "col", class: "figure wide" }, "Failed"),
           h("th", { scope: "col", class: "figure wide" }, "Up for"),
         ),
       ),
@@ -47,7 +48,7 @@ export function workersPage() {
     busy = true;
     try {
       const answer = await get("api/workers");
-      setText(summary, `${number(answer.total)} processes: ${number(answer.active)} busy, ${number(answer.idle)} idle`);
+      setText(summary, `${number(answer.total)} ${answer.total === 1 ? "process" : "processes"}: ${number(answer.active)} active, ${number(answer.idle)} idle${answer.draining ? `, ${number(answer.draining)} draining` : ""}`);
       keyed(rows, answer.workers.map(withAge), (worker) => worker.token, row);
       table.hidden = answer.workers.length === 0;
       none.hidden = !table.hidden;
@@ -64,24 +65,27 @@ export function workersPage() {
   return { element, title: "Workers", update: () => Date.now() - loadedAt > PATIENCE && load() };
 }
 
-const withAge = (worker) => ({ ...worker, age: age(between(worker.started_at)) });
+const STATES = { active: "Active", idle: "Idle", draining: "Draining" };
+
+const withAge = ({ seen_at, ...worker }) => ({ ...worker, age: age(between(worker.started_at)) });
 
 function row(worker) {
   return h(
     "tr",
     {},
     h("td", {}, h("span", { class: "strong", title: worker.token }, worker.name)),
-    h("td", {}, h("span", { class: "badge", dataset: { status: worker.state } }, worker.state)),
+    h("td", {}, h("span", { class: "badge", dataset: { status: worker.state } }, STATES[worker.state])),
     h("td", { class: "wide" }, worker.queues.join(", ")),
     h(
       "td",
       { class: "fluid" },
-      worker.jobs.length
-        ? h("ul", { class: "plain" }, worker.jobs.map((job) => h("li", {}, h("a", { class: "id", href: links.job(job), title: job.job_id, dataset: { name: job.job_id } }, job.job_id), " ", h("span", { class: "muted" }, job.actor))))
+      worker.running.length
+        ? h("ul", { class: "plain" }, worker.running.map((id) => h("li", {}, h("a", { class: "id", href: links.job({ job_id: id }), title: id, dataset: { name: id } }, id))))
         : h("span", { class: "muted" }, "–"),
     ),
-    h("td", { class: "figure" }, `${number(worker.busy)} of ${number(worker.threads)}`),
-    h("td", { class: "wide" }, worker.version),
+    h("td", { class: "figure" }, `${number(worker.running.length)} of ${number(worker.threads)}`),
+    h("td", { class: "figure wide" }, number(worker.completed)),
+    h("td", { class: "figure wide" }, number(worker.failed)),
     h("td", { class: "figure wide" }, worker.age),
   );
 }

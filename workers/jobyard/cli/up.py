@@ -1,0 +1,79 @@
+"""`jobyard up`: everything on one machine, without Kubernetes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jobyard.cli.app import app
+from jobyard.errors import JobyardError
+
+
+@app.command()
+def up(
+    modules: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODULE]...", help="Modules with actors of your own, as in an import statement: shop.jobs"
+        ),
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="End when all jobs are done: exit status 0 if all went as intended.")
+    ] = False,
+    no_samples: Annotated[bool, typer.Option("--no-samples", help="Enqueue no sample jobs.")] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port of the dashboard; the next free one if it is taken. Default: 8080."),
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Worker processes. Default: one for each processor.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Jobs that a process runs at the same time. Default: 8.")
+    ] = None,
+    queues: Annotated[
+        str | None, typer.Option(metavar="NAME,NAME", help="Serve these queues only. Default: those of all actors.")
+    ] = None,
+    data: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where everything is kept, from one run to the next.")
+    ] = Path(".jobyard"),
+    timeout: Annotated[
+        float, typer.Option(min=1, metavar="SECONDS", help="With --once: give up after so long.")
+    ] = 300.0,
+) -> None:
+    """Run everything on this machine: Valkey, workers, a mailbox, the dashboard, and sample jobs.
+
+    Nothing has to be installed or configured first. Sample jobs of every built-in type run on real input: e-mails (a mailbox
+    catches all of them; nobody gets mail), images, and reports. Watch them here or in the dashboard, enqueue jobs of your
+    own, and stop with Ctrl-C: running jobs end first, and the same command goes on with what is left.
+
+    \b
+      jobyard up                    built-in job types and samples
+      jobyard up shop.jobs          your actors as well
+      jobyard up --once             end when the samples are done
+    """
+    try:
+        from jobyard_operator.local.run import run
+        from jobyard_operator.local.yard import Options
+    except ModuleNotFoundError as error:
+        typer.echo(f"`jobyard up` needs {error.name}, which is not installed: pip install 'jobyard[local]'", err=True)
+        raise typer.Exit(2) from None
+    options = Options(
+        modules=tuple(modules or ()),
+        data=data,
+        port=port,
+        processes=processes,
+        threads=threads,
+        queues=queues,
+        with_samples=not no_samples,
+        once=once,
+        timeout=timeout,
+    )
+    try:
+        status = run(options)
+    except (JobyardError, OSError) as error:
+        typer.echo(f"jobyard up: {error}", err=True)
+        raise typer.Exit(2) from None
+    raise typer.Exit(status)
