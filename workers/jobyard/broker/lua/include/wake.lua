@@ -12,5 +12,6 @@ local function is_watched(q, due, me)
     return false
   end
   local at, who = string.match(watched, '^(%d+) (.*)$')
-  return who ~= me and tonumber(at) <= due
+  -- A time that is past is watched no more: who waited for it is awake, and has perhaps looked already.
+  return who ~= me and tonumber(at) <= due and tonumber(at) >= now
 end
