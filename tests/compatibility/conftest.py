@@ -34,7 +34,7 @@ HERE: Final = Path(__file__).parent
 
 Engine = Literal["inline", "threads", "dramatiq"]
 #: `inline`: JobyardWorker with one thread; `threads`: with four; `dramatiq`: `dramatiq MODULE --processes 1 --threads 4`.
-ENGINES: Final[tuple[Engine, ...]] = ("inline", "threads", "dramatiq")
+ENGINES: Final = ("inline", "threads", pytest.param("dramatiq", marks=pytest.mark.slow))
 
 
 class Program:

@@ -90,6 +90,7 @@ class JobyardBroker(dramatiq.Broker):
         self._producer = Producer(self.server, namespace, patience=patience, durability=durability, replicas=replicas)
         self._local = threading.local()
         self._keys: dict[str, QueueKeys] = {}
+        self.worker_stops = False
         self._hooks: Hooks | None = None
         if middleware is None:
             from jobyard.middleware import default_middleware
@@ -138,6 +139,8 @@ class JobyardBroker(dramatiq.Broker):
             enter(args[0])
             if args[0].cancelled:
                 raise Cancelled
+        elif signal in ("worker_boot", "worker_shutdown"):
+            self.worker_stops = signal == "worker_shutdown"
         with self._recording(args if signal in ("ack", "nack") else ()):
             self.hooks.before("before_" + signal, self, *args, **kwargs)
 

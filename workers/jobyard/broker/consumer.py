@@ -49,6 +49,10 @@ class DramatiqConsumer(Consumer):
         delivery = dispatcher.take()
         if delivery is not None:
             return delivery
+        if self._broker.worker_stops:
+            # Dramatiq keeps its consumers while its threads finish; what they fetched now would only run in a hurry.
+            self._closed.wait(0.05)
+            return None
         if dispatcher.appetite.want(len(dispatcher.held)) == 0:
             # Full: nothing to do until a worker thread has finished something.
             time.sleep(0.005)
