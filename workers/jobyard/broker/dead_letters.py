@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dramatiq import Message
 
+from jobyard.broker.delivery import UNREADABLE
 from jobyard.broker.envelope import seal
 from jobyard.broker.inspector import Job
 from jobyard.broker.paging import pages
@@ -103,10 +104,16 @@ class DeadLetters:
 
         Returns:
             False: it is no dead letter (any more).
+
+        Raises:
+            ValueError: its envelope can't be read, so that there is nothing to edit.
+            TypeError, ValueError: the new arguments can't be encoded.
         """
         job = self._broker.inspector.job(job_id, queue=queue)
         if job is None or job.state != "dead":
             return False
+        if job.actor == UNREADABLE:
+            raise ValueError(f"job {job_id!r} can't be read by this process, so its arguments can't be edited")
         args, kwargs = edit(job.args, dict(job.kwargs))
         message: Message[Any] = Message(queue, job.actor, tuple(args), kwargs, job.options, job_id, job.created_at or 0)
         envelope = seal(message, job.priority)

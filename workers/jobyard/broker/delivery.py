@@ -200,8 +200,12 @@ class Delivery(MessageProxy):
 
 def describe(error: BaseException, **more: Any) -> bytes:
     """An exception as the JSON object that is kept in a job's history: error, message, traceback, worker, and `more`."""
-    text = str(error)
+    try:
+        text = _printable(str(error))
+    except Exception:  # noqa: BLE001 - an exception of the application may fail at showing itself in any way
+        text = "(its __str__ fails)"
     lines = "".join(traceback.format_exception(error, limit=-30)) if error.__traceback__ is not None else ""
+    lines = _printable(lines)
     return msgspec.json.encode(
         {
             "error": type(error).__name__,
@@ -211,6 +215,11 @@ def describe(error: BaseException, **more: Any) -> bytes:
             **more,
         }
     )
+
+
+def _printable(text: str) -> str:
+    # Python strings may hold halves of surrogate pairs, from file names for instance; JSON in UTF-8 can't.
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
 def worker_name() -> str:
