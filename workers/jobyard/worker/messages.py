@@ -70,13 +70,13 @@ class Revoke(msgspec.Struct, tag=True, frozen=True):
     Attributes:
         token: the dead worker's.
         cause: a JSON object that is kept with the attempts.
-        started: ids of the jobs that were running.
+        started: ids of the jobs that were running; None: not known.
         completed: what it had completed and perhaps not delivered.
     """
 
     token: str
     cause: bytes
-    started: list[str]
+    started: list[str] | None
     completed: list[CompletedJob]
 
 
@@ -90,6 +90,10 @@ Command = Assignment | Drain | Revoke | Ask
 
 
 # From a child ------------------------------------------------------------------------------------------------------
+
+
+class Loaded(msgspec.Struct, tag=True, frozen=True):
+    """It has loaded the application: from here on it may hold jobs."""
 
 
 class Ready(msgspec.Struct, tag=True, frozen=True):
@@ -169,7 +173,7 @@ class Ended(msgspec.Struct, tag=True, frozen=True):
     """The last message: it holds no job any more, and exits."""
 
 
-Notice = Ready | Failed | Report | Figures | Revoked | NotRevoked | Ended
+Notice = Loaded | Ready | Failed | Report | Figures | Revoked | NotRevoked | Ended
 
 _encode = msgspec.msgpack.Encoder().encode
 _commands: Final[msgspec.msgpack.Decoder[Command]] = msgspec.msgpack.Decoder(Command)
