@@ -8,14 +8,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
+import redis.exceptions as wire
 from dramatiq.errors import DecodeError
 
 from jobyard.broker import keys as layout
 from jobyard.broker.delivery import UNREADABLE
 from jobyard.broker.envelope import Content, unseal
+from jobyard.broker.errors import BrokerUnavailableError, translate
 from jobyard.broker.keys import QueueKeys
 from jobyard.broker.policy import QueuePolicy
 from jobyard.broker.scripts import script
+from jobyard.broker.server import REPLY_TIMEOUT
 from jobyard.priority import Priority
 
 if TYPE_CHECKING:
@@ -32,6 +35,9 @@ PLACES: Final[dict[State, tuple[str, bool]]] = {
     "completed": ("completed", True),
     "cancelled": ("cancelled", True),
 }
+
+#: Who waits for a job looks at it at least every so many seconds, since a message gets lost when a connection breaks.
+LONGEST_SILENCE: Final = 5.0
 
 _json: Final = msgspec.json.Decoder()
 
@@ -184,25 +190,37 @@ class Inspector:
 
         Returns:
             The job as it is then; None: unknown.
+
+        Raises:
+            BrokerError: Redis could not be asked.
         """
-        keys = self._keys(queue)
-        job = self.job(job_id, queue=queue)
-        if job is None or job.ended:
-            return job
-        pubsub = self._broker.server.client().pubsub(ignore_subscribe_messages=True)
-        try:
+        while True:
+            job = self.job(job_id, queue=queue)
+            left = deadline - time.monotonic()
+            if job is None or job.ended or left <= 0:
+                return job
+            try:
+                self._listen(self._keys(queue), job_id, left)
+            except (wire.RedisError, OSError) as error:
+                found = translate(error)
+                if not isinstance(found, BrokerUnavailableError):
+                    raise found from None
+                # Looking at the job has the patience of all calls; this keeps the time between two looks from being none.
+                time.sleep(min(left, 0.1))
+
+    def _listen(self, keys: QueueKeys, job_id: str, seconds: float) -> None:
+        """Block until a job may have ended; at most for so many seconds, and not longer than `LONGEST_SILENCE`."""
+        link = self._broker.link
+        with self._broker.server.client().pubsub() as pubsub:
+            # In this order: first hear, then be told, then look. Whatever ends the job afterwards tells us.
             pubsub.subscribe(keys.finished_channel(job_id))
-            while True:
-                # In this order: first be listened for, then look. Whatever ends the job afterwards tells us.
-                self._broker.link.command(b"SADD", keys["waiting"], job_id, key=keys["waiting"])
-                job = self.job(job_id, queue=queue)
-                left = deadline - time.monotonic()
-                if job is None or job.ended or left <= 0:
-                    return job
-                # A message may get lost when the connection breaks, so look again now and then.
-                pubsub.get_message(timeout=min(left, 5.0))
-        finally:
-            pubsub.close()
+            pubsub.get_message(timeout=min(seconds, REPLY_TIMEOUT))
+            link.command(b"SADD", keys["waiting"], job_id, key=keys["waiting"])
+            job = self.job(job_id, queue=keys.name)
+            if job is None or job.ended:
+                link.command(b"SREM", keys["waiting"], job_id, key=keys["waiting"])
+            else:
+                pubsub.get_message(timeout=min(seconds, LONGEST_SILENCE))
 
     def _keys(self, queue: str) -> QueueKeys:
         return self._broker.keys(queue)

@@ -41,7 +41,8 @@ class Listener:
     def _listen(self) -> None:
         while not self._stopped.is_set():
             try:
-                with self._broker.server.client().pubsub(ignore_subscribe_messages=True) as pubsub:
+                with self._broker.server.client().pubsub() as pubsub:
+                    # That it listens now is a nudge as well: somebody may have called just before.
                     pubsub.subscribe(self._channel)
                     while not self._stopped.is_set():
                         if pubsub.get_message(timeout=1.0) is not None:
