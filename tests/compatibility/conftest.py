@@ -125,7 +125,9 @@ class Program:
 
     def ended(self, message: Message[Any], state: str = "completed") -> Job:
         """The job, once it has ended."""
-        job = self.broker.inspector.wait(message.message_id, queue=message.queue_name, deadline=time.monotonic() + 20)
+        job = self.broker.inspector.wait(
+            message.message_id, queue=message.queue_name, deadline=time.monotonic() + 20, expected=True
+        )
         assert job is not None
         assert job.state == state, f"{job}\n{self.log()[-5000:]}"
         return job

@@ -185,8 +185,11 @@ class Inspector:
         ids = self._broker.link.command(command, key, offset, offset + limit - 1, key=key)
         return [job for job in self.jobs_by_id(queue, [one.decode() for one in ids]) if job.state == state]
 
-    def wait(self, job_id: str, *, queue: str, deadline: float) -> Job | None:
+    def wait(self, job_id: str, *, queue: str, deadline: float, expected: bool = False) -> Job | None:
         """Block until a job has ended or `time.monotonic()` reaches the deadline. Woken by Redis; doesn't poll.
+
+        Args:
+            expected: wait for a job that is unknown, too. A step of a pipeline is, until the one before has ended.
 
         Returns:
             The job as it is then; None: unknown.
@@ -197,10 +200,10 @@ class Inspector:
         while True:
             job = self.job(job_id, queue=queue)
             left = deadline - time.monotonic()
-            if job is None or job.ended or left <= 0:
+            if left <= 0 or (job.ended if job is not None else not expected):
                 return job
             try:
-                self._listen(self._keys(queue), job_id, left)
+                self._listen(self._keys(queue), job_id, left, expected=expected)
             except (wire.RedisError, OSError) as error:
                 found = translate(error)
                 if not isinstance(found, BrokerUnavailableError):
@@ -208,7 +211,7 @@ class Inspector:
                 # Looking at the job has the patience of all calls; this keeps the time between two looks from being none.
                 time.sleep(min(left, 0.1))
 
-    def _listen(self, keys: QueueKeys, job_id: str, seconds: float) -> None:
+    def _listen(self, keys: QueueKeys, job_id: str, seconds: float, *, expected: bool) -> None:
         """Block until a job may have ended; at most for so many seconds, and not longer than `LONGEST_SILENCE`."""
         link = self._broker.link
         with self._broker.server.client().pubsub() as pubsub:
@@ -217,10 +220,12 @@ class Inspector:
             pubsub.get_message(timeout=min(seconds, REPLY_TIMEOUT))
             link.command(b"SADD", keys["waiting"], job_id, key=keys["waiting"])
             job = self.job(job_id, queue=keys.name)
-            if job is None or job.ended:
-                link.command(b"SREM", keys["waiting"], job_id, key=keys["waiting"])
-            else:
+            waits = expected if job is None else not job.ended
+            if waits:
                 pubsub.get_message(timeout=min(seconds, LONGEST_SILENCE))
+            if job is None or not waits:
+                # Nothing may be left of jobs that never come. Others who wait for it look again by themselves.
+                link.command(b"SREM", keys["waiting"], job_id, key=keys["waiting"])
 
     def _keys(self, queue: str) -> QueueKeys:
         return self._broker.keys(queue)

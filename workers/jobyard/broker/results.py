@@ -83,7 +83,7 @@ class JobResultBackend(ResultBackend):
         inspector = self._broker.inspector
         if block:
             deadline = time.monotonic() + milliseconds / 1000
-            job = inspector.wait(message.message_id, queue=message.queue_name, deadline=deadline)
+            job = inspector.wait(message.message_id, queue=message.queue_name, deadline=deadline, expected=True)
         else:
             job = inspector.job(message.message_id, queue=message.queue_name)
         if job is None or not job.ended:
