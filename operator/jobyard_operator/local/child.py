@@ -45,6 +45,7 @@ class Child:
         log: the file that its output is added to.
         environment: None: this process's own.
         pass_fds: file descriptors that it keeps.
+        hopeless: exit statuses after which it is not started again, since it would end in the same way.
         on_event: told in words when it has died and is started again.
     """
 
@@ -56,6 +57,7 @@ class Child:
         *,
         environment: Mapping[str, str] | None = None,
         pass_fds: Sequence[int] = (),
+        hopeless: frozenset[int] = frozenset(),
         on_event: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.name = name
@@ -66,6 +68,7 @@ class Child:
         self._command = command
         self._environment = dict(environment) if environment is not None else None
         self._pass_fds = tuple(pass_fds)
+        self._hopeless = hopeless
         self._on_event = on_event
         # Whoever sends a signal holds the lock, so that the child can't be reaped, and its number be another's, meanwhile.
         self._lock = threading.Lock()
@@ -146,10 +149,10 @@ class Child:
             if self._stopping.is_set():
                 return
             brief = brief + 1 if time.monotonic() - began < _BRIEFLY else 0
-            if brief >= _MOST_BRIEF_LIVES:
+            if brief >= _MOST_BRIEF_LIVES or code in self._hopeless:
+                times = "" if brief < _MOST_BRIEF_LIVES else f" {brief} times right after its start, the last time"
                 self.failure = ChildError(
-                    f"{self.name} ended {brief} times right after its start (the last time {_how(code)}); "
-                    f"its log is {self.log}:\n{self.last_lines()}"
+                    f"{self.name} ended{times} with {_how(code)}; its log is {self.log}:\n{self.last_lines()}"
                 )
                 return
             self.restarts += 1
@@ -194,5 +197,5 @@ def _how(code: int) -> str:
     if code >= 0:
         return f"exit status {code}"
     with contextlib.suppress(ValueError):
-        return f"by {signal.Signals(-code).name}"
-    return f"by signal {-code}"
+        return signal.Signals(-code).name
+    return f"signal {-code}"

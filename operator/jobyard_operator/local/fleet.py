@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,8 @@ from jobyard_operator.local.directory import Directory
 
 #: The module of the built-in job types.
 BUILT_IN: Final = "jobyard.jobs"
+#: Exit statuses of `jobyard worker` that say: as it is, it can't start.
+_CANT_START: Final = frozenset({2, 3})
 SENDER: Final = "Jobyard <jobyard@example.org>"
 
 
@@ -55,13 +56,11 @@ def workers(
     on_event: Callable[[str], None],
 ) -> Child:
     """`jobyard worker`, not yet started. None: as it decides itself."""
-    command = [sys.executable, "-m", "jobyard.cli", "worker", *modules]
+    command = [sys.executable, "-m", "jobyard.cli", "worker", *modules, "--log-format", "text"]
     for option, value in (("--processes", processes), ("--threads", threads), ("--queues", queues)):
         if value is not None:
             command += [option, str(value)]
-    # Whoever calls `jobyard up shop.jobs` means the module in the directory where they are.
-    path = os.pathsep.join(one for one in (str(Path.cwd()), variables.get("PYTHONPATH", "")) if one)
-    return Child("jobyard worker", command, log, environment={**variables, "PYTHONPATH": path}, on_event=on_event)
+    return Child("jobyard worker", command, log, environment=variables, hopeless=_CANT_START, on_event=on_event)
 
 
 def _quoted(value: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import random
+import secrets
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,7 +26,7 @@ _MAKER: Final = 0x010F
 
 
 class PictureServer:
-    """Serves `/landscape.jpg`, `/logo.png`, the same below `/slow/`, and below `/flaky/NAME/`, where the first request fails.
+    """Serves `/landscape.jpg`, `/logo.png`, the same below `/slow/`, and below what `flaky()` gives, where one request fails.
 
     Args:
         port_file: remembers the port from one run to the next, so that jobs that were left over still find their image.
@@ -34,11 +35,12 @@ class PictureServer:
     def __init__(self, port_file: Path) -> None:
         self._port_file = port_file
         self._server: ThreadingHTTPServer | None = None
+        self._failing: set[str] = set()
 
     def start(self) -> Self:
         """Paint, and listen."""
         pictures = {"landscape.jpg": landscape(), "logo.png": logo()}
-        self._server = _listen(_remembered(self._port_file), _handler(pictures))
+        self._server = _listen(_remembered(self._port_file), _handler(pictures, self._failing))
         self._port_file.write_text(f"{self.port}\n", encoding="ascii")
         threading.Thread(target=self._server.serve_forever, name="jobyard-pictures", daemon=True).start()
         return self
@@ -55,6 +57,12 @@ class PictureServer:
         """The port that it listens on."""
         assert self._server is not None
         return int(self._server.server_address[1])
+
+    def flaky(self, name: str) -> str:
+        """A path to a picture that fails at the first request, and only in this run: what is left over then works."""
+        path = f"flaky/{secrets.token_hex(4)}/{name}"
+        self._failing.add(f"/{path}")
+        return path
 
     def url(self, path: str) -> str:
         """The URL of a picture."""
@@ -126,17 +134,15 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
 
-def _handler(pictures: dict[str, bytes]) -> type[BaseHTTPRequestHandler]:
-    asked_before: set[str] = set()
-
+def _handler(pictures: dict[str, bytes], failing: set[str]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             way, _, name = self.path.lstrip("/").rpartition("/")
             content = pictures.get(name)
             if content is None:
                 self.send_error(404)
-            elif way.startswith("flaky/") and self.path not in asked_before:
-                asked_before.add(self.path)
+            elif self.path in failing:
+                failing.discard(self.path)
                 self.send_error(503, "Too busy, on purpose")
             else:
                 self._send(content, "image/png" if name.endswith(".png") else "image/jpeg", slowly=way == "slow")

@@ -24,6 +24,8 @@ _TICK: Final = 0.2
 _SOON: Final = 60_000
 #: Active jobs of a queue that are looked at, for their progress.
 _SHOWN: Final = 10
+#: Seconds after which some worker process should be up.
+_WORKERS_START: Final = 20.0
 
 INTERRUPTED: Final = 130
 
@@ -62,6 +64,7 @@ class _Session:
         self._unintended: list[str] = []
         self._stats: list[QueueStats] = []
         self._silent = False
+        self._worked = False
 
     def run(self) -> int:
         options = self._yard.options
@@ -72,14 +75,10 @@ class _Session:
         trouble: str | None = None
         while not self._stops.wait(_TICK):
             self._tick()
-            complaint = self._yard.complaint()
-            if complaint is not None:
-                trouble = str(complaint)
+            trouble = self._trouble()
+            if trouble is not None:
                 break
             if options.once and self._everything_is_done():
-                break
-            if options.once and time.monotonic() - self._began > options.timeout:
-                trouble = self._what_is_missing()
                 break
         interrupted = self._stops.requested()
         if interrupted:
@@ -109,7 +108,28 @@ class _Session:
                 self._settle(ending.job)
         if news.unread:
             self._teller.unread(news.unread)
+        self._worked = self._worked or bool(workers)
         self._teller.look(View(news.stats, workers, running))
+
+    def _trouble(self) -> str | None:
+        """Why there is no use in going on; None: there is."""
+        complaint = self._yard.complaint()
+        if complaint is not None:
+            return str(complaint)
+        options, running_for = self._yard.options, time.monotonic() - self._began
+        if not self._worked and running_for > _WORKERS_START:
+            said = f"no worker process is up after {_WORKERS_START:g} s; {self._log()}"
+            if options.once:
+                return said
+            self._teller.event(said)
+            self._worked = True  # It has been said.
+        if options.once and running_for > options.timeout:
+            left = list(self._expected)[:5] or [one.queue for one in self._stats if one.waiting or one.active]
+            return f"not everything was done within {options.timeout:g} s (missing: {', '.join(left)}); {self._log()}"
+        return None
+
+    def _log(self) -> str:
+        return f"the workers' log is {near(self._yard.workers.log)}:\n{self._yard.workers.last_lines()}"
 
     def _running(self, stats: list[QueueStats]) -> list[Job]:
         inspector = self._yard.broker.inspector
@@ -144,15 +164,6 @@ class _Session:
             else:
                 return False
         return True
-
-    def _what_is_missing(self) -> str:
-        left = ", ".join(list(self._expected)[:5]) or ", ".join(
-            one.queue for one in self._stats if one.waiting or one.active
-        )
-        return (
-            f"not everything was done within {self._yard.options.timeout:g} s (missing: {left}); the workers' log is "
-            f"{near(self._yard.workers.log)}:\n{self._yard.workers.last_lines()}"
-        )
 
     def _say_goodbye(self, interrupted: bool, orderly: bool, trouble: str | None, samples: int) -> int:
         options = self._yard.options

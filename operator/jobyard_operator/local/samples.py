@@ -147,7 +147,7 @@ def _images(pictures: PictureServer) -> list[Sample]:
             format="png",
         ),
         image("transparent", "logo.png", resize={"width": 256}, format="webp", quality=90),
-        image("retried", f"flaky/{secrets.token_hex(4)}/landscape.jpg", resize={"height": 400}, format="jpg"),
+        image("retried", pictures.flaky("landscape.jpg"), resize={"height": 400}, format="jpg"),
     ]
     if _can_write_avif():
         made.append(image("avif", "landscape.jpg", priority="low", resize={"width": 640}, format="avif", quality=55))

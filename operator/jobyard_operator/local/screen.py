@@ -52,7 +52,8 @@ class Screen:
             self.event(f"{samples} sample jobs are enqueued")
 
     def event(self, text: str) -> None:
-        self._remember("note", text)
+        for line in text.splitlines():
+            self._remember("note", line)
 
     def ended(self, ending: Ending, result: str) -> None:
         job = ending.job

@@ -235,7 +235,8 @@ def check_can_start(options: Options) -> None:
     try:
         for module in options.modules:
             try:
-                found = importlib.util.find_spec(module)
+                # `package.module:broker` names the broker in it.
+                found = importlib.util.find_spec(module.partition(":")[0])
             except (ImportError, ValueError):
                 found = None  # A parent package that isn't there, or a name that is none.
             if found is None:

@@ -10,8 +10,38 @@ import typer
 from jobyard.cli.app import app
 from jobyard.errors import JobyardError
 
+_HELP = """
+Run everything on this machine: Valkey, workers, a mailbox, the dashboard, and sample jobs.
 
-@app.command()
+Nothing has to be configured first. Sample jobs of every built-in type run on real input: e-mails, images and reports.
+
+\b
+  jobyard up                       built-in job types and samples
+  jobyard up shop.jobs             your actors as well
+  jobyard up --no-samples          nothing but what you enqueue
+  jobyard up --once                end when the samples are done: exit status 0 if all went as intended
+
+\b
+Where to look
+  http://127.0.0.1:8080            dashboard and REST API
+  .jobyard/mail                    every e-mail, caught: nobody gets any; addresses that end in .invalid are refused
+  .jobyard/storage                 images and reports
+  .jobyard/logs                    logs of the workers and of Valkey
+  .jobyard/env                     environment for programs that enqueue jobs: set -a; . .jobyard/env; set +a
+
+\b
+Stop with Ctrl-C: running jobs end first, and the same command goes on with what is left. A second Ctrl-C gives running
+jobs back to their queues at once; a third one kills them (they run again next time).
+
+\b
+Exit status
+  0   stopped by Ctrl-C, or done (--once)
+  1   something did not go as intended; the message says what
+  2   can't start
+"""
+
+
+@app.command(help=_HELP)
 def up(
     modules: Annotated[
         list[str] | None,
@@ -43,17 +73,6 @@ def up(
         float, typer.Option(min=1, metavar="SECONDS", help="With --once: give up after so long.")
     ] = 300.0,
 ) -> None:
-    """Run everything on this machine: Valkey, workers, a mailbox, the dashboard, and sample jobs.
-
-    Nothing has to be installed or configured first. Sample jobs of every built-in type run on real input: e-mails (a mailbox
-    catches all of them; nobody gets mail), images, and reports. Watch them here or in the dashboard, enqueue jobs of your
-    own, and stop with Ctrl-C: running jobs end first, and the same command goes on with what is left.
-
-    \b
-      jobyard up                    built-in job types and samples
-      jobyard up shop.jobs          your actors as well
-      jobyard up --once             end when the samples are done
-    """
     try:
         from jobyard_operator.local.run import run
         from jobyard_operator.local.yard import Options
