@@ -58,6 +58,23 @@ class Link:
         """Run one plain command that may be sent twice. `key` says which node of a cluster has it."""
         return self._send(pack(parts), key, timeout=timeout)
 
+    def wait_for(self, *parts: Argument, key: bytes, seconds: float, give_up: Callable[[], None]) -> Any:
+        """Run one plain command that blocks on the server. After `seconds` without a reply `give_up` is called, which has to
+        make the server answer: its own timeout for blocked clients is only exact to a tenth of a second."""
+
+        def once() -> Any:
+            connection = self._connection(key)
+            self._unread = True
+            connection.send_packed_command([pack(parts)], check_health=False)
+            if not connection.can_read(seconds):
+                give_up()
+            try:
+                return connection.read_response(timeout=REPLY_TIMEOUT)
+            finally:
+                self._unread = False
+
+        return self._patiently(once)
+
     def call_and_confirm(
         self, script: Script, keys: Sequence[bytes], arguments: Iterable[Argument], confirm: bytes
     ) -> tuple[Any, Any]:

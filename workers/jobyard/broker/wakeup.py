@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from redis.connection import AbstractConnection
 
@@ -26,9 +27,11 @@ class Waiter:
         self._keys = [keys["wake"] for keys in queues]
         self._server = server
         self._link = Link(server, patience=0, on_connect=self._remember)
+        self._control = Link(server, patience=0)  # used by the thread that waits, too
         self._client_id: int | None = None
         self._stopped = threading.Event()
         self._blocked = False
+        self._called: bytes | None = None  # the key on which we were called and have perhaps not looked yet
 
     def wait(self, seconds: float | None) -> None:
         """Block until a queue calls, the time is over, or `stop`.
@@ -36,32 +39,58 @@ class Waiter:
         Raises:
             BrokerError: no connection.
         """
-        limit = LONGEST if seconds is None else min(seconds, LONGEST)
+        self._called = None
         self._blocked = True
         try:
             if not self._stopped.is_set():
-                # Redis takes a timeout of 0 for "for ever".
-                self._link.command(
-                    b"BLPOP", *self._keys, f"{max(limit, 0.001):.3f}", key=self._keys[0], timeout=limit + 5
-                )
+                reply = self._wait(LONGEST if seconds is None else min(seconds, LONGEST))
+                self._called = reply[0] if reply else None
         finally:
             self._blocked = False
+        if self._stopped.is_set():
+            self._pass_on()
 
     def stop(self) -> None:
         """End the waiting, now and for good."""
         self._stopped.set()
-        if self._blocked and self._client_id is not None:
+        if self._blocked:
             link = Link(self._server, patience=0)
             try:
-                link.command(b"CLIENT", b"UNBLOCK", self._client_id)
-            except BrokerError:
-                pass  # Then the connection is gone, and with it the waiting.
+                self._unblock(link)
             finally:
                 link.close()
 
     def close(self) -> None:
-        """Close the connection. Only from the thread that waits, or when it has ended."""
+        """Close the connections. Only from the thread that waits, or when it has ended."""
+        self._pass_on()
         self._link.close()
+        self._control.close()
+
+    def _wait(self, seconds: float) -> Any:
+        if seconds >= LONGEST:
+            # Nothing hangs on when this ends.
+            return self._link.command(b"BLPOP", *self._keys, f"{seconds:.3f}", key=self._keys[0], timeout=seconds + 5)
+        return self._link.wait_for(
+            b"BLPOP",
+            *self._keys,
+            f"{seconds + 1:.3f}",
+            key=self._keys[0],
+            seconds=seconds,
+            give_up=lambda: self._unblock(self._control),
+        )
+
+    def _unblock(self, link: Link) -> None:
+        if self._client_id is not None:
+            # If that fails, the connection is gone, and with it the waiting; or the server's own timeout ends it.
+            with contextlib.suppress(BrokerError):
+                link.command(b"CLIENT", b"UNBLOCK", self._client_id, key=self._keys[0])
+
+    def _pass_on(self) -> None:
+        """We were called and go away: somebody else has to look."""
+        key, self._called = self._called, None
+        if key is not None:
+            with contextlib.suppress(BrokerError):
+                self._control.command(b"LPUSH", key, b"1", key=key)
 
     def _remember(self, connection: AbstractConnection) -> None:
         connection.send_packed_command([pack((b"CLIENT", b"ID"))], check_health=False)
