@@ -52,8 +52,10 @@ REPORT_INTERVAL: Final = 1.0
 UNDERTAKING: Final = 10.0
 #: Milliseconds that stand for "however long it takes".
 _FOREVER: Final = 10**10
-#: An orphan that is not gone so many seconds after its drain should have ended is killed by the kernel.
-_ORPHAN_MARGIN: Final = 5
+#: An orphan that is not gone so many seconds after its drain should have ended is ended without being asked.
+_ORPHAN_MARGIN: Final = 5.0
+#: A process that is stuck shows where, and ends, shortly before its supervisor would kill it.
+_WATCHDOG_SHARE: Final = 0.9
 
 _PR_SET_PDEATHSIG: Final = 1
 _STATM: Final = Path("/proc/self/statm")
@@ -141,6 +143,7 @@ class Child:
             broker, assignment.token, self._send, announcement=self._announcement, queues=dispatcher.queues
         )
         errands.start()
+        self._send(self._report())
         _logger.info("Serving %s with %d threads.", ", ".join(dispatcher.queues), assignment.threads)
         self._send(Ready(dispatcher.queues))
         self._draining.wait()
@@ -178,6 +181,7 @@ class Child:
         """Hear the supervisor and signals, and report."""
         for body in self._first_commands:
             self._obey(read_command(body))
+        supervised = True
         due = time.monotonic()
         with selectors.DefaultSelector() as selector:
             selector.register(self._control, selectors.EVENT_READ)
@@ -187,11 +191,15 @@ class Child:
                 if now >= due:
                     self._send(self._report())
                     due = now + REPORT_INTERVAL
+                    if supervised:
+                        # A thread in C, which needs no interpreter lock: a job that holds it doesn't stop the watchdog.
+                        faulthandler.dump_traceback_later(self._assignment.silence * _WATCHDOG_SHARE, exit=True)
                 for key, _ in selector.select(due - now if due > now else 0):
                     if key.fileobj is self._signals:
                         self._take_signals()
                     elif not self._take_commands():
                         selector.unregister(self._control)
+                        supervised = False
                         self._orphaned()
 
     def _take_commands(self) -> bool:
@@ -215,7 +223,7 @@ class Child:
         """The supervisor is dead. Nobody would look after this process, so it drains, and ends in any case."""
         grace = self._assignment.grace
         _logger.warning("The supervisor is gone: this process stops within %g s.", grace)
-        signal.alarm(int(grace) + _ORPHAN_MARGIN)
+        faulthandler.dump_traceback_later(grace + _ORPHAN_MARGIN, exit=True)
         self._drain(grace)
 
     def _drain(self, seconds: float | None) -> None:
@@ -230,6 +238,8 @@ class Child:
             self._draining.set()
         if self._worker is not None:
             self._worker.hurry(self._milliseconds_left())
+        if self._errands is not None:
+            self._errands.announce()
 
     def _milliseconds_left(self) -> int:
         left = self._drained_by - time.monotonic()

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Final
+from typing import Final, Literal
 
 from dramatiq.logging import get_logger
 
@@ -54,19 +54,25 @@ class Errands:
         self._announcement = announcement
         self._queues = queues
         self._logger = get_logger(__name__, type(self))
-        self._todo: SimpleQueue[tuple[float, Revoke | Ask | None]] = SimpleQueue()
+        self._todo: SimpleQueue[tuple[float, Revoke | Ask | Literal["announce", "stop"]]] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="jobyard-errands", daemon=True)
 
     def start(self) -> None:
+        """Announce the child, and begin."""
+        self._announce()
         self._thread.start()
 
     def put(self, command: Revoke | Ask) -> None:
         """Do this soon. Returns at once."""
         self._todo.put((time.monotonic(), command))
 
+    def announce(self) -> None:
+        """Something has changed that others should see soon. Returns at once."""
+        self._todo.put((time.monotonic(), "announce"))
+
     def stop(self, timeout: float) -> None:
         """Do what there still is to do, take the announcement back, and end; all of that within `timeout` seconds."""
-        self._todo.put((time.monotonic(), None))
+        self._todo.put((time.monotonic(), "stop"))
         self._thread.join(timeout)
 
     def alive(self) -> bool:
@@ -74,7 +80,7 @@ class Errands:
         return self._thread.is_alive()
 
     def _work(self) -> None:
-        due = time.monotonic()
+        due = time.monotonic() + (INTERVAL if self.redis else _RETRY)
         while True:
             pause = due - time.monotonic()
             if pause <= 0:
@@ -85,9 +91,11 @@ class Errands:
                 asked_at, command = self._todo.get(timeout=pause)
             except Empty:
                 continue
-            if command is None:
+            if command == "stop":
                 break
-            if isinstance(command, Revoke):
+            if command == "announce":
+                due = asked_at
+            elif isinstance(command, Revoke):
                 self._revoke(command)
             elif time.monotonic() - asked_at < _ASK_PATIENCE:
                 self._look(command)

@@ -83,7 +83,7 @@ class JsonFormatter(logging.Formatter):
             "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": without_passwords(record.getMessage()),
+            "message": record.getMessage(),
             "process": record.process,
             "thread": record.threadName,
         }
@@ -92,11 +92,11 @@ class JsonFormatter(logging.Formatter):
                 fields[name] = known[name]
         for name, value in known.items():
             if name not in _STANDARD and name not in fields:
-                fields[name] = without_passwords(value) if isinstance(value, str) else value
+                fields[name] = value
         lines = _traceback(self, record)
         if lines:
-            fields["exception"] = without_passwords("\n".join(lines))
-        return _encode(fields).decode()
+            fields["exception"] = "\n".join(lines)
+        return without_passwords(_encode(fields).decode())
 
 
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
@@ -119,14 +119,13 @@ def _escape(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode()
 
 
-def _strange(value: Any) -> str:
-    """Whatever is not a JSON value, as its text."""
-    return without_passwords(str(value))
-
-
 def _encode(fields: dict[str, Any]) -> bytes:
     try:
-        return msgspec.json.encode(fields, enc_hook=_strange)
+        return msgspec.json.encode(fields, enc_hook=str)
     except (TypeError, ValueError, RecursionError):
-        # Keys that are no texts, say. A record must not get lost because of what somebody hangs onto it.
-        return msgspec.json.encode({name: _strange(value) for name, value in fields.items()})
+        # Keys that are no texts, say, or half a character. A record must not get lost because of what somebody hangs onto it.
+        return msgspec.json.encode({name: _plain(value) for name, value in fields.items()})
+
+
+def _plain(value: Any) -> str:
+    return str(value).encode("utf-8", "backslashreplace").decode()

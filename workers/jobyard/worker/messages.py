@@ -33,6 +33,7 @@ class Assignment(msgspec.Struct, tag=True, frozen=True):
         queues: names; empty: all that the modules declare.
         token: the worker's name in fences.
         grace: seconds that a drain takes at most when nobody says otherwise.
+        silence: seconds after which the supervisor takes a child that says nothing for stuck.
     """
 
     role: Literal["worker", "undertaker"]
@@ -42,6 +43,7 @@ class Assignment(msgspec.Struct, tag=True, frozen=True):
     threads: int
     token: str
     grace: float
+    silence: float
     log_format: Literal["text", "json"]
     log_level: str
 

@@ -31,7 +31,8 @@ from jobyard.worker.settings import DEFAULT_PROBE_PORT, WorkerSettings
 from jobyard.worker.staffing import Member, orders
 from jobyard.worker.statuses import Status
 
-#: A child that has said nothing for so many seconds is killed. (After half of it, `/livez` fails.)
+#: A child that has said nothing for so many seconds is killed. After half of it, `/livez` fails; a little before, the child
+#: itself shows where its threads are stuck, and ends.
 SILENCE: Final = 60.0
 #: Seconds from the end of a drain until a child that did not end is killed, and from then on until the supervisor ends.
 KILL_MARGIN: Final = 2.0
@@ -87,9 +88,11 @@ class Supervisor:
             ", ".join(settings.modules),
         )
         try:
-            while not self._finished():
+            while True:
                 self._event.clear()
                 await self._look_after()
+                if self._finished():
+                    break
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(TICK):
                         await self._event.wait()
@@ -154,7 +157,8 @@ class Supervisor:
     def _told_to_stop(self, number: signal.Signals) -> None:
         """Drain; when told a second time, at once."""
         if self._crew.stopping:
-            _logger.info("%s: giving back what still runs.", number.name)
+            if self._now() < self._stop_by:
+                _logger.info("%s: giving back what still runs.", number.name)
             self._drain_all(0)
         else:
             text = "%s: stopping. Jobs that run have %g s to finish; a second signal gives them back at once."
@@ -247,6 +251,7 @@ class Supervisor:
             threads=settings.threads,
             token=new_token(),
             grace=settings.grace,
+            silence=self._silence,
             log_format=settings.log_format,
             log_level=settings.log_level,
         )

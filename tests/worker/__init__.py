@@ -1,0 +1,1 @@
+"""Tests of `jobyard worker`: real processes, a real Valkey."""

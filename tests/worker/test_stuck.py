@@ -1,0 +1,64 @@
+"""Processes that are alive and do nothing any more."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from support.waiting import eventually
+from worker.process import WorkerProcess, alive
+
+Start = Callable[..., WorkerProcess]
+Send = Callable[..., str]
+
+#: `jobyard worker app --processes 1 --threads 2`, but silence is cause for concern after 3 s already.
+IMPATIENT = """
+import sys
+from jobyard.worker import logs
+from jobyard.worker.settings import WorkerSettings
+from jobyard.worker.supervisor import Supervisor
+arguments = dict(zip(sys.argv, sys.argv[1:]))
+logs.configure("text", "info")
+settings = WorkerSettings(
+    modules=("app",), processes=1, threads=2, path=(arguments["--path"],), probe_port=int(arguments["--probe-port"])
+)
+sys.exit(Supervisor(settings, silence=3.0).run())
+"""
+
+
+def test_a_process_that_says_nothing_any_more_is_killed_and_replaced(start: Start, send: Send) -> None:
+    worker = start(wrapper=(sys.executable, "-c", IMPATIENT)).ready()
+    (child,) = worker.children()
+    send("hold", "held", 60)
+    eventually(worker.runs)
+    os.kill(child, signal.SIGSTOP)
+    status, text = eventually(lambda: _failing(worker.get("/livez")), 5)
+    assert (status, "has not answered for" in text) == (503, True)
+    again = eventually(lambda: worker.runs()[1:], 8)[0]
+    assert again.attempt == 2
+    assert not alive(child)
+    eventually(lambda: worker.get("/livez")[0] == 200)
+    assert worker.metric("jobyard_worker_restarts_total", reason="unhealthy") == 1
+
+
+def test_a_process_whose_interpreter_is_held_by_a_job_shows_where_and_is_replaced(start: Start, send: Send) -> None:
+    worker = start(wrapper=(sys.executable, "-c", IMPATIENT)).ready()
+    send("seize", "seized", 60)
+    again = eventually(lambda: worker.runs()[1:], 10)[0]
+    assert (again.name, again.attempt) == ("seized", 2)
+    assert "in seize" in worker.log(), "where the thread was stuck is shown"
+
+
+def test_a_process_that_is_stuck_does_not_outlive_its_supervisor(start: Start, send: Send) -> None:
+    worker = start(wrapper=(sys.executable, "-c", IMPATIENT)).ready()
+    (child,) = worker.children()
+    send("seize", "seized", 60)
+    eventually(worker.runs)
+    worker.kill()
+    eventually(lambda: not alive(child), 10)
+
+
+def _failing(answer: tuple[int, str]) -> tuple[int, str] | None:
+    return answer if answer[0] == 503 else None
