@@ -127,7 +127,9 @@ VARIANTS: Final = (
         "celery",
         "default (prefork, 2 processes)",
         ((*_CELERY, "-c", "2"),),
-        _CELERY_PROMISES.format("before the run: lost with the worker"),
+        _CELERY_PROMISES.format(
+            "before the run: what runs is lost with the worker, what it had fetched is back after an hour"
+        ),
         jobs=3_000,
         naps=1_000,
     ),

@@ -77,12 +77,12 @@ def machine(folder: Path) -> dict[str, Any]:
     with Server(folder) as server:
         valkey = server.version
     node = shutil.which("node")
-    freeze = [
-        subprocess.run(
+    packages = {
+        venv: subprocess.run(
             [CACHE / venv / "bin" / "pip", "freeze"], capture_output=True, text=True, check=True
         ).stdout.split()
         for venv in ("common", "arq", "saq")
-    ]
+    }
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "cores": os.cpu_count(),
@@ -93,7 +93,7 @@ def machine(folder: Path) -> dict[str, Any]:
         "commit": subprocess.run(
             ["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True
         ).stdout.strip(),
-        "packages": sorted({line for lines in freeze for line in lines}),
+        "packages": packages,
         "bullmq": json.loads((HERE / "package.json").read_text())["dependencies"],
     }
 
