@@ -71,6 +71,10 @@ class Browser:
         found = self._elements(selector)
         return self._send("GET", f"/element/{found[0]}/text") if found else None
 
+    def texts(self, selector: str) -> list[str]:
+        """The visible texts of all elements that fit."""
+        return [self._send("GET", f"/element/{element}/text") for element in self._elements(selector)]
+
     def count(self, selector: str) -> int:
         """How many elements fit."""
         return len(self._elements(selector))
@@ -82,6 +86,17 @@ class Browser:
     def type(self, selector: str, keys: str) -> None:
         """Type into the first element that fits."""
         self._send("POST", f"/element/{self._wait(selector, '')}/value", {"text": keys})
+
+    def press(self, key: str) -> None:
+        """Press a key, wherever the focus is: a character, or one of WebDriver's for special keys."""
+        actions = [{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]
+        self._send("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})
+
+    def resize(self, width: int | None, height: int | None) -> None:
+        """Be a phone of this size; None: be a window again."""
+        command = "Emulation.clearDeviceMetricsOverride" if width is None else "Emulation.setDeviceMetricsOverride"
+        sizes = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": True}
+        self._send("POST", "/goog/cdp/execute", {"cmd": command, "params": {} if width is None else sizes})
 
     def wait_for_text(self, selector: str, text: str, timeout: float = 10) -> None:
         """Wait until the first element that fits shows a text that contains this."""

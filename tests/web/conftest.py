@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import urllib3
+from pydantic import SecretStr
 
 from jobyard.broker import JobyardBroker
 from jobyard.web.server import WebServer
@@ -81,7 +82,7 @@ def serve(make_broker: Callable[..., JobyardBroker]) -> Iterator[Callable[..., C
     clients: list[Client] = []
 
     def start(redis_url: str, token: str | None = None, **options: Any) -> Client:
-        settings = WebSettings(web_port=0, token=token)  # type: ignore[arg-type]
+        settings = WebSettings(web_port=0, token=None if token is None else SecretStr(token))
         server = WebServer(make_broker(redis_url, patience=0.2, **options), settings).start()
         running.append(server)
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
@@ -103,10 +104,9 @@ def web(serve: Callable[..., Client], broker: JobyardBroker, redis_url: str) -> 
 
 @pytest.fixture
 def bury(broker: JobyardBroker, start_worker: Callable[..., Any]) -> Callable[..., list[str]]:
-    """Makes dead letters: `bury("reports", "no paper", 3)`. Returns their ids, in the order in which they died."""
-    from support.waiting import eventually
-
+    """Makes dead letters: `bury("reports", "no paper", 3)`. Returns their ids; they die in no certain order."""
     import jobyard
+    from support.waiting import eventually
 
     def make(queue: str, message: str, count: int = 1, *, actor_name: str | None = None) -> list[str]:
         @jobyard.actor(queue_name=queue, actor_name=actor_name or f"fails_{queue}", broker=broker)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import ipaddress
 import logging
+import signal
 import socket
 import threading
+from types import FrameType
 from typing import Any, Final, Self
 
 import uvicorn
@@ -42,6 +44,11 @@ class WebServer:
 
     def __init__(self, broker: JobyardBroker, settings: WebSettings, *, any_port: bool = False) -> None:
         self._socket = _listen(settings, any_port)
+        host, port = self._socket.getsockname()[:2]
+        #: The port that it listens on.
+        self.port = int(port)
+        #: Where it is.
+        self.url = f"http://{_reachable(host)}:{port}"
         feed = Feed()
         config = uvicorn.Config(
             create_app(broker, settings, feed=feed),
@@ -58,20 +65,6 @@ class WebServer:
         )
         self._server = _Server(config, feed)
         self._thread: threading.Thread | None = None
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        host, port = self._socket.getsockname()[:2]
-        address = ipaddress.ip_address(host)
-        if address.is_unspecified:
-            host = "127.0.0.1" if address.version == 4 else "::1"
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-    @property
-    def port(self) -> int:
-        """The port that it listens on."""
-        return int(self._socket.getsockname()[1])
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. For the main thread."""
@@ -103,10 +96,22 @@ class _Server(uvicorn.Server):
         await super().startup(*args, **kwargs)
         self.ready.set()
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # The usual one raises the signal again at the end, so that an orderly stop would look like a death by it.
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
     async def shutdown(self, *args: Any, **kwargs: Any) -> None:
         # Otherwise it would wait for the streams of open dashboards, which never end.
         await self._feed.close()
         await super().shutdown(*args, **kwargs)
+
+
+def _reachable(host: str) -> str:
+    address = ipaddress.ip_address(host)
+    if address.is_unspecified:
+        return "127.0.0.1" if address.version == 4 else "[::1]"
+    return host if address.version == 4 else f"[{host}]"
 
 
 def _listen(settings: WebSettings, any_port: bool) -> socket.socket:
