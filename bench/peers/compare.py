@@ -31,6 +31,8 @@ from server import Server
 Figures = dict[str, Any]
 #: Crash tests mostly wait, so that several run at a time.
 CRASHES_AT_A_TIME = 7
+#: The machine is calm while others take less of its processors' time.
+CALM = 0.1
 
 
 def one_round(variant: Variant, folder: Path) -> Figures:
@@ -72,6 +74,27 @@ def median(rounds: list[Figures]) -> Figures:
     return middle
 
 
+def calm(patience: float) -> float:
+    """Wait, but not for ever, until others leave the machine to us. Returns which part of it they take then."""
+    deadline = time.monotonic() + patience
+    while True:
+        share = busy(0.5)
+        if time.monotonic() > deadline or (share < CALM and (share := busy(1.0)) < CALM):
+            return share
+
+
+def busy(seconds: float) -> float:
+    """Which part of the processors' time is used now, while nothing of ours runs."""
+
+    def times() -> list[int]:
+        return [int(one) for one in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+
+    before = times()
+    time.sleep(seconds)
+    spent = [now - then for now, then in zip(times(), before, strict=True)]
+    return 1 - (spent[3] + spent[4]) / sum(spent)  # idle, and waiting for disks
+
+
 def machine(folder: Path) -> dict[str, Any]:
     """What it ran on."""
     with Server(folder) as server:
@@ -103,6 +126,9 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--only", action="append", help="a system, or a variant as it is named in the table")
     options.add_argument("--scale", type=float, default=1.0, help="of the numbers of jobs")
+    options.add_argument(
+        "--calm", type=float, default=0, help="seconds to wait, each time, for others to leave the machine alone"
+    )
     options.add_argument("--no-crash", action="store_true")
     options.add_argument("--no-rounds", action="store_true", help="the crash tests alone")
     options.add_argument("--write", action="store_true", help="write RESULTS.md also for a part")
@@ -121,12 +147,12 @@ def main() -> None:
     ]
     chosen = [one for one in chosen if one not in without_node]
 
-    loads = [os.getloadavg()[0]]
+    busy_before = []
     begun = time.monotonic()
     rounds: dict[str, list[Figures]] = {str(one): [] for one in chosen}
-    for number in range(0 if asked.no_rounds else asked.rounds):
-        print(f"Round {number + 1}, load {os.getloadavg()[0]:.2f}", flush=True)
+    for _ in range(0 if asked.no_rounds else asked.rounds):
         for variant in chosen:
+            busy_before.append(calm(asked.calm))
             rounds[str(variant)].append(attempt(variant, one_round, folder))
     results = {name: median(figures) for name, figures in rounds.items()}
     crashing = [] if asked.no_crash else [one for one in chosen if "crash" in one.measurements]
@@ -140,7 +166,7 @@ def main() -> None:
 
     outcome = {
         "machine": machine(folder),
-        "load_before": loads[0],
+        "busy_before": {"median": statistics.median(busy_before), "most": max(busy_before)} if busy_before else None,
         "minutes": round((time.monotonic() - begun) / 60, 1),
         "rounds": asked.rounds,
         "variants": [

@@ -66,14 +66,18 @@ def grid(titles: str, rows: list[list[str]], numbers: int) -> str:
 def _head(outcome: dict[str, Any]) -> str:
     machine = outcome["machine"]
     node = f", Node {machine['node']}" if machine["node"] else ""
+    others = outcome["busy_before"]
+    elsewhere = (
+        f" What else ran took {others['median']:.0%} of the machine (at most {others['most']:.0%})." if others else ""
+    )
     return (
         "# Jobyard and its peers: results\n\n"
         f"Written by `bench/peers/run` on {machine['date']}, commit {machine['commit']}; what is measured how stands in "
         "[../README.md](../README.md).\n\n"
         f"{machine['cores']} cores, {machine['system']}, Python {machine['python']}{node}, Valkey {machine['valkey']} on "
         f"loopback, append-only file on disk (everysec), a fresh one for each measurement. Medians of {outcome['rounds']} "
-        f"rounds over all systems; load of the machine before: {outcome['load_before']:.2f}; {outcome['minutes']:.0f} minutes "
-        "in all. Worker processes, Valkey and producer share the cores. Differences below a quarter mean nothing."
+        f"rounds over all systems; {outcome['minutes']:.0f} minutes in all. Worker processes, Valkey and producer share the "
+        f"cores.{elsewhere} Differences below a quarter mean nothing."
     )
 
 
@@ -95,8 +99,8 @@ def _short(rows: list[Row]) -> str:
         "## In short\n\n"
         + grid(titles, lines, 2)
         + "\n\n× says how many times better Jobyard is, below 1 how much worse. For each line, each system's best setting is "
-        "taken, so that one system may be there with several. Fewer promises are cheaper: Huey forgets a job before it runs, Celery (by "
-        "default) as well; what the others promise stands below."
+        "taken, so that one system may be there with several. Fewer promises are cheaper: Huey forgets a job before it "
+        "runs, by default Celery does as well; what the others promise stands below."
     )
 
 
