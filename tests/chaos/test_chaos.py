@@ -148,7 +148,7 @@ def test_whole_pods_killed_at_random(
     eventually(lambda: survivor.children() and victim.children())
     killed: set[int] = set()
     for _ in range(3):
-        eventually(lambda: any(f"{pid} " in record.read_text() for pid in victim.children()), 30)
+        eventually(lambda fleet=victim: any(f"{pid} " in record.read_text() for pid in fleet.children()), 30)
         killed |= set(victim.kill_all())
         victim = start_fleet(url)
     at = time.monotonic_ns()
