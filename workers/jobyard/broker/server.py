@@ -7,12 +7,15 @@ redis+cluster://user:password@host:6379,host2:6379                              
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.connection import AbstractConnection
+from redis.exceptions import ClusterDownError, RedisClusterException, RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -145,28 +148,45 @@ class _Cluster:
         # Asking the nodes is I/O, which must not happen when an actor is merely declared.
         if self._known is None:
             nodes = [ClusterNode(host, port) for host, port in self._hosts]
-            self._known = RedisCluster(startup_nodes=nodes, **self._options)
+            with _cluster_errors():
+                self._known = RedisCluster(startup_nodes=nodes, **self._options)
         return self._known
 
     def connection(self, key: bytes) -> AbstractConnection:
-        cluster = self._cluster()
-        node = cluster.get_node_from_key(key)
-        if node is None:
-            raise redis.exceptions.ClusterDownError("no node has the slot of this key")
-        pool = cluster.get_redis_connection(node).connection_pool
+        node = self._node(key)
+        pool = self._cluster().get_redis_connection(node).connection_pool
         made: AbstractConnection = pool.connection_class(**pool.connection_kwargs)
         return made
 
     def node_of(self, key: bytes) -> str:
-        node = self._cluster().get_node_from_key(key)
-        return node.name if node is not None else ""
+        name: str = self._node(key).name
+        return name
 
     def refresh(self) -> None:
         if self._known is not None:
-            self._known.nodes_manager.initialize()
+            with _cluster_errors():
+                self._known.nodes_manager.initialize()
+
+    def _node(self, key: bytes) -> ClusterNode:
+        cluster = self._cluster()
+        with _cluster_errors():
+            node: ClusterNode | None = cluster.get_node_from_key(key)
+        if node is None:
+            raise ClusterDownError("no node has the slot of this key")
+        return node
 
     def client(self) -> Any:
         return self._cluster()
+
+
+@contextmanager
+def _cluster_errors() -> Iterator[None]:
+    """redis-py's cluster client has an error of its own, for all that it meets when it asks the nodes who has what."""
+    try:
+        yield
+    except RedisClusterException as error:
+        cause = error.__cause__
+        raise cause if isinstance(cause, RedisError) else ClusterDownError(str(error)) from None
 
 
 def _hosts(url: str, default_port: int) -> list[tuple[str, int]]:
