@@ -201,6 +201,8 @@ class JobyardWorker(dramatiq.Worker):
         dispatcher, runner, seat = self._dispatcher(), self.runner, self.seats[0]
         take, settle, observe = dispatcher.take, dispatcher.settle, dispatcher.appetite.observe
         monotonic = time.monotonic
+        # It is both kinds of thread that Dramatiq has.
+        self.broker.emit_after("consumer_thread_boot", threading.current_thread())
         self.broker.emit_after("worker_thread_boot", threading.current_thread())
         called = monotonic()
         while True:
@@ -224,6 +226,7 @@ class JobyardWorker(dramatiq.Worker):
                     self._fetch()
                 called = monotonic()
         self.broker.emit_before("worker_thread_shutdown", threading.current_thread())
+        self.broker.emit_before("consumer_thread_shutdown", threading.current_thread())
 
     def _serve_seat(self, seat: Seat) -> None:
         """Run what `_feed` fetches."""
