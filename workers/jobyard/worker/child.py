@@ -22,8 +22,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from jobyard.broker import JobyardBroker
 from jobyard.broker.delivery import worker_name
 from jobyard.broker.errors import BrokerRefusedError, BrokerUnavailableError
+from jobyard.broker.link import Link
 from jobyard.broker.workers import Announcement
 from jobyard.worker import logs
 from jobyard.worker.errands import Errands
@@ -117,10 +119,11 @@ class Child:
 
     # Roles ---------------------------------------------------------------------------------------------------------
 
-    def _work(self, broker: Any) -> Errands:
+    def _work(self, broker: JobyardBroker) -> Errands:
         """Serve until told to drain, and drain."""
         assignment = self._assignment
         _mention_forks(broker)
+        _wait_for_redis(broker)
         boot(broker)
         worker = JobyardWorker(
             broker,
@@ -150,7 +153,7 @@ class Child:
         worker.stop(self._milliseconds_left())
         return errands
 
-    def _undertake(self, broker: Any) -> Errands:
+    def _undertake(self, broker: JobyardBroker) -> Errands:
         """See to the jobs of dead siblings, and do nothing else."""
         errands = self._errands = Errands(broker, self._assignment.token, self._send)
         self._loading = False
@@ -337,7 +340,34 @@ def _log_what_nobody_caught() -> None:
     threading.excepthook = caught_in_thread
 
 
-def _mention_forks(broker: Any) -> None:
+def _wait_for_redis(broker: JobyardBroker) -> None:
+    """Return when Redis answers. Nothing is held yet, so that being told to stop ends the process at once.
+
+    Raises:
+        BrokerRefusedError: it refuses us.
+    """
+    link = Link(broker.server, patience=0)
+    pause = 0.05
+    told = False
+    try:
+        while True:
+            try:
+                link.command(b"PING")
+            except BrokerUnavailableError as error:
+                if not told:
+                    _logger.error("%s. Waiting for it.", error)
+                    told = True
+                time.sleep(pause)
+                pause = min(1.0, 2 * pause)
+            else:
+                break
+    finally:
+        link.close()
+    if told:
+        _logger.info("Redis is there.")
+
+
+def _mention_forks(broker: JobyardBroker) -> None:
     for one in broker.middleware:
         if getattr(one, "forks", None):
             _logger.warning(
@@ -347,7 +377,7 @@ def _mention_forks(broker: Any) -> None:
             )
 
 
-def _mention_strangers(queues: list[str], broker: Any) -> None:
+def _mention_strangers(queues: list[str], broker: JobyardBroker) -> None:
     declared = {actor.queue_name for actor in broker.actors.values()}
     strange = [name for name in queues if name not in declared]
     if strange:
