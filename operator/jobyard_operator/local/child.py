@@ -45,6 +45,7 @@ class Child:
         log: the file that its output is added to.
         environment: None: this process's own.
         pass_fds: file descriptors that it keeps.
+        death_signal: what it gets when this process dies.
         hopeless: exit statuses after which it is not started again, since it would end in the same way.
         on_event: told in words when it has died and is started again.
     """
@@ -57,6 +58,7 @@ class Child:
         *,
         environment: Mapping[str, str] | None = None,
         pass_fds: Sequence[int] = (),
+        death_signal: signal.Signals = signal.SIGKILL,
         hopeless: frozenset[int] = frozenset(),
         on_event: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -68,6 +70,7 @@ class Child:
         self._command = command
         self._environment = dict(environment) if environment is not None else None
         self._pass_fds = tuple(pass_fds)
+        self._death_signal = death_signal
         self._hopeless = hopeless
         self._on_event = on_event
         # Whoever sends a signal holds the lock, so that the child can't be reaped, and its number be another's, meanwhile.
@@ -163,7 +166,7 @@ class Child:
 
     def _run(self) -> int:
         """One life of the child. Returns its exit status, negative: the signal that it died of."""
-        leash = [sys.executable, "-I", "-S", str(_LEASH), str(os.getpid()), str(int(signal.SIGKILL))]
+        leash = [sys.executable, "-I", "-S", str(_LEASH), str(os.getpid()), str(int(self._death_signal))]
         with self.log.open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 (the command is the caller's own, and no shell reads it)
                 [*leash, *self._command],

@@ -149,6 +149,9 @@ class _Session:
             self._unintended.append(f"{job.id} is {job.state}, and not {wanted}{reason}")
 
     def _everything_is_done(self) -> bool:
+        # Modules may enqueue jobs when workers import them.
+        if not self._worked:
+            return False
         for one in self._stats:
             soon = one.next_due is not None and one.next_due - one.now < _SOON
             if one.waiting or one.active or soon:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import stat
 import tempfile
 import time
@@ -32,8 +33,9 @@ class ValkeyError(JobyardError):
 class Valkey:
     """The server, with its data in the directory.
 
-    Every write is in the append-only file before it is answered, and on disk a second later: what it has accepted survives
-    its death, and the machine's up to that second.
+    Its append-only file is written and synced once a second: a crash of Valkey itself, or of the machine, may take the last
+    one or two seconds with it. Everything else that happens to this process or to the workers loses nothing, since Valkey
+    writes everything before it ends, also when it ends because this process was killed.
 
     Args:
         directory: holds the data, and the lock that the server shares.
@@ -50,6 +52,7 @@ class Valkey:
             [str(_binary()), str(self._configuration)],
             directory.logs / "valkey.log",
             pass_fds=[directory.lock],
+            death_signal=signal.SIGTERM,
             on_event=on_event,
         )
 
