@@ -1,4 +1,4 @@
-"""Runs a program of `programs/` under each kind of worker: ours with one thread, ours with several, and Dramatiq's own.
+"""Runs a program of `dramatiq_programs/` under each kind of worker: ours with one thread, ours with several, and Dramatiq's own.
 
 A test file names its program in `PROGRAM`; the fixture `program` is that program with a worker running. It serves all tests of
 the file, so each test takes a topic of its own.
@@ -41,7 +41,7 @@ class Program:
     """One program, imported in this process as the application that sends, and run by a worker."""
 
     def __init__(self, name: str, engine: Engine, server: Server, directory: Path) -> None:
-        self.name = f"programs.{name}"
+        self.name = f"dramatiq_programs.{name}"
         self.engine: Engine = engine
         self.url = server.url
         self.namespace = f"test-{uuid.uuid4().hex[:12]}"
@@ -52,7 +52,7 @@ class Program:
         self._environment = {"REDIS_URL": self.url, "NAMESPACE": self.namespace}
         self._before = dramatiq.broker.global_broker, dramatiq.get_encoder(), dict(os.environ)
         os.environ.update(self._environment)
-        for module in [one for one in sys.modules if one.partition(".")[0] == "programs"]:
+        for module in [one for one in sys.modules if one.partition(".")[0] == "dramatiq_programs"]:
             del sys.modules[module]
         self.module: ModuleType = importlib.import_module(self.name)
 

@@ -11,4 +11,4 @@ broker = JobyardBroker(os.environ["REDIS_URL"], namespace=os.environ["NAMESPACE"
 broker.add_middleware(AsyncIO())
 dramatiq.set_broker(broker)
 
-from programs.coroutines import *  # noqa: E402, F403 - actors are declared on the broker that is set
+from dramatiq_programs.coroutines import *  # noqa: E402, F403 - actors are declared on the broker that is set

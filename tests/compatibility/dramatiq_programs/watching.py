@@ -6,8 +6,8 @@ from typing import Any
 import dramatiq
 from dramatiq.middleware import Callbacks, Middleware, Retries
 
+from dramatiq_programs.notebook import note
 from jobyard import JobyardBroker
-from programs.notebook import note
 
 #: What happened in this process: hooks of a process, and of declaring.
 happened: list[tuple[Any, ...]] = []

@@ -6,8 +6,8 @@ import dramatiq
 from dramatiq.middleware import GroupCallbacks
 from dramatiq.rate_limits.backends import RedisBackend
 
+from dramatiq_programs.notebook import note
 from jobyard import JobyardBroker
-from programs.notebook import note
 
 broker = JobyardBroker(os.environ["REDIS_URL"], namespace=os.environ["NAMESPACE"])
 broker.add_middleware(GroupCallbacks(RedisBackend(client=broker.client)))

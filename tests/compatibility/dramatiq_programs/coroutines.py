@@ -5,8 +5,8 @@ import asyncio
 import dramatiq
 from dramatiq.middleware import CurrentMessage, TimeLimitExceeded
 
+from dramatiq_programs.notebook import count, note
 from jobyard import current_job
-from programs.notebook import count, note
 
 dramatiq.get_broker().add_middleware(CurrentMessage())
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import dramatiq
 
+from dramatiq_programs.notebook import note
 from jobyard import JobyardBroker
-from programs.notebook import note
 
 broker = JobyardBroker(os.environ["REDIS_URL"], namespace=os.environ["NAMESPACE"])
 dramatiq.set_broker(broker)

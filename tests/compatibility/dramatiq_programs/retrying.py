@@ -5,8 +5,8 @@ import os
 import dramatiq
 from dramatiq.middleware import CurrentMessage
 
+from dramatiq_programs.notebook import count, note
 from jobyard import JobyardBroker
-from programs.notebook import count, note
 
 broker = JobyardBroker(os.environ["REDIS_URL"], namespace=os.environ["NAMESPACE"])
 broker.add_middleware(CurrentMessage())

@@ -9,4 +9,4 @@ from jobyard import JobyardBroker
 broker = JobyardBroker(os.environ["REDIS_URL"], namespace=os.environ["NAMESPACE"])
 dramatiq.set_broker(broker)
 
-from programs.coroutines import *  # noqa: E402, F403 - actors are declared on the broker that is set
+from dramatiq_programs.coroutines import *  # noqa: E402, F403 - actors are declared on the broker that is set

@@ -6,8 +6,8 @@ import time
 import dramatiq
 from dramatiq.middleware import CurrentMessage, Interrupt, Shutdown, TimeLimitExceeded
 
+from dramatiq_programs.notebook import count, note
 from jobyard import JobyardBroker
-from programs.notebook import count, note
 
 broker = JobyardBroker(os.environ["REDIS_URL"], namespace=os.environ["NAMESPACE"])
 broker.add_middleware(CurrentMessage())
