@@ -16,8 +16,8 @@ def hand(broker: JobyardBroker) -> Iterator[Callable[..., Hand]]:
     """Makes workers played by hand: `hand("queue", …, lease=15)`. What they hold at the end stays leased."""
     made: list[Hand] = []
 
-    def make(*queues: str, lease: float = 15.0, broker: JobyardBroker = broker) -> Hand:
-        made.append(Hand(broker, list(queues or ("q",)), lease))
+    def make(*queues: str, lease: float = 15.0, broker: JobyardBroker = broker, patience: float = 2.0) -> Hand:
+        made.append(Hand(broker, list(queues or ("q",)), lease, patience))
         return made[-1]
 
     yield make

@@ -98,6 +98,7 @@ def test_a_lost_reply_makes_no_second_run_even_if_the_job_has_ended_and_is_forgo
     assert runs + worker.ids(9) == runs[:1]
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # That is what is tested.
 def test_a_forked_child_has_its_own_connection_and_its_own_calls(broker: JobyardBroker) -> None:
     """With its parent's, its calls would be taken for repetitions of the parent's."""
     broker.enqueue(message())

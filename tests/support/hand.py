@@ -17,10 +17,12 @@ from jobyard.broker.exchange import Answer
 class Hand:
     """A worker process of which every step is made by the test."""
 
-    def __init__(self, broker: JobyardBroker, queues: list[str], lease: float) -> None:
+    def __init__(self, broker: JobyardBroker, queues: list[str], lease: float, patience: float) -> None:
         self.broker = broker
         self.dispatcher = Dispatcher(broker, queues, 1, lease=lease)
         self.last = Answer()
+        for exchange in self.dispatcher._exchanges:
+            exchange._link.patience = patience  # So that a test of an outage need not wait.
 
     @property
     def token(self) -> str:

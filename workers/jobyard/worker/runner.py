@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any, Final
 
 from dramatiq.errors import ActorNotFound, RateLimitExceeded, Retry
@@ -10,7 +11,8 @@ from dramatiq.logging import get_logger
 from dramatiq.middleware import MiddlewareError, ShutdownNotifications, SkipMessage, TimeLimit
 
 from jobyard.broker import JobyardBroker
-from jobyard.broker.delivery import Again, Delivery
+from jobyard.broker.delivery import OF_ONE_ATTEMPT, Again, Delivery
+from jobyard.broker.envelope import seal
 from jobyard.broker.hooks import Hooks
 from jobyard.context import enter, leave
 from jobyard.errors import Cancelled, RetryAfter
@@ -20,8 +22,10 @@ from jobyard.worker.tally import Tally
 #: A job whose actor this worker doesn't know is offered again after so many milliseconds, since during a roll-out the next
 #: worker may know it, …
 UNKNOWN_ACTOR_PAUSE: Final = 2_000
-#: … until it is so many milliseconds old. Then it is a dead letter.
+#: … until it has waited so many milliseconds. Then it is a dead letter.
 UNKNOWN_ACTOR_PATIENCE: Final = 600_000
+#: The option in which a message carries since when it waits.
+UNKNOWN_SINCE: Final = "jobyard_unknown_since"
 
 _NO_LIMIT: Final = float("inf")
 
@@ -122,9 +126,7 @@ class Runner:
 
     def _cannot_run(self, delivery: Delivery) -> None:
         if delivery.error is None:
-            age = time.time() * 1000 - delivery.message_timestamp
-            if age < UNKNOWN_ACTOR_PATIENCE:
-                delivery.again = Again(UNKNOWN_ACTOR_PAUSE, counted=False)
+            if self._may_wait(delivery):
                 self._logger.info(
                     "Job %s waits for a worker that knows its actor %r.", delivery.message_id, delivery.actor_name
                 )
@@ -132,6 +134,25 @@ class Runner:
             delivery.stuff_exception(ActorNotFound(delivery.actor_name))
         delivery.fail()
         self._logger.error("Job %s can't be run: %s", delivery.message_id, delivery.error or delivery._exception)
+
+    def _may_wait(self, delivery: Delivery) -> bool:
+        """Let the job run later. False: it has waited long enough.
+
+        Counted from when a worker first met it, which is noted in the message: a delayed job, one from a long backlog or a
+        revived dead letter is old without having waited for a roll-out.
+        """
+        now = int(time.time() * 1000)
+        since = delivery.options.get(UNKNOWN_SINCE)
+        waited = now - since if isinstance(since, int) else -1
+        if UNKNOWN_ACTOR_PATIENCE <= waited < 2 * UNKNOWN_ACTOR_PATIENCE:
+            return False
+        envelope = None
+        if not 0 <= waited < UNKNOWN_ACTOR_PATIENCE:
+            options = {name: value for name, value in delivery.options.items() if name not in OF_ONE_ATTEMPT}
+            message = replace(delivery._message, options={**options, UNKNOWN_SINCE: now})
+            envelope = seal(message, delivery.priority)
+        delivery.again = Again(UNKNOWN_ACTOR_PAUSE, counted=False, envelope=envelope)
+        return True
 
     def _log_failure(self, delivery: Delivery, actor: Any, error: BaseException) -> None:
         throws = delivery.options.get("throws") or actor.options.get("throws")
