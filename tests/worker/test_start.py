@@ -143,6 +143,35 @@ from app import *
     eventually(lambda: worker.names()["killer"] == 2)
 
 
+def test_a_function_may_prepare_the_broker(
+    start: Start, send: Send, valkey: Server, namespace: str, tmp_path: Path
+) -> None:
+    code = f"""
+import dramatiq, jobyard
+class shop:
+    @staticmethod
+    def broker():
+        return jobyard.JobyardBroker({valkey.url!r}, namespace={namespace!r})
+"""
+    arguments = ("mine:shop.broker", "app", "--path", str(PROGRAMS), "--processes", "1")
+    worker = start(*arguments, url="redis://127.0.0.1:1/0", path=program(tmp_path, code)).ready()
+    send("quick", "done")
+    eventually(lambda: worker.names()["done"])
+
+
+def test_actors_that_were_declared_too_early_are_told(start: Start, valkey: Server, tmp_path: Path) -> None:
+    code = f"""
+from app import *
+import dramatiq, jobyard
+dramatiq.set_broker(jobyard.JobyardBroker({valkey.url!r}))
+@jobyard.actor(queue_name="later")
+def late(): ...
+"""
+    worker = start("mine", "--path", str(PROGRAMS), "--processes", "1", path=program(tmp_path, code)).ready()
+    eventually(lambda: "These actors were declared before the modules set their broker" in worker.log())
+    assert "quick" in worker.log()
+
+
 def test_everything_is_told_by_help() -> None:
     text = jobyard_worker("--help", environment={"COLUMNS": "200", "TERM": "dumb"}).stdout
     for word in ("--max-memory", "JOBYARD_GRACE", "HUP", "Exit status", "/readyz", "jobyard worker app.jobs"):

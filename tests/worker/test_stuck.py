@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 
@@ -58,6 +59,40 @@ def test_a_process_that_is_stuck_does_not_outlive_its_supervisor(start: Start, s
     eventually(worker.runs)
     worker.kill()
     eventually(lambda: not alive(child), 10)
+
+
+def test_a_process_that_has_lost_a_thread_is_replaced(start: Start, send: Send) -> None:
+    worker = start("app", "--processes", "1", "--threads", "2").ready()
+    (child,) = worker.children()
+    send("hold", "held", 60)
+    send("wound", "wounded")
+    # It notices when the next job wakes it.
+    eventually(lambda: worker.names()["wounded-struck"])
+    send("quick", "next")
+    # What still runs there is finished, and meanwhile another process does the rest.
+    status, text = eventually(lambda: _failing(worker.get("/livez")), 5)
+    assert status == 503
+    assert text.startswith(f"process {socket.gethostname()}/{child}: thread jobyard-jobs-")
+    assert text.endswith("has died\n")
+    eventually(lambda: worker.names()["next"])
+    assert worker.runs()[-1].pid != child
+    worker.release("held")
+    eventually(lambda: worker.get("/livez")[0] == 200)
+    eventually(lambda: worker.names()["held-end"])
+    assert set(worker.names().values()) == {1}
+    eventually(lambda: worker.metric("jobyard_worker_restarts_total", reason="unhealthy") == 1)
+
+
+def test_sigusr1_shows_what_each_thread_is_doing(start: Start, send: Send) -> None:
+    worker = start("app", "--processes", "2", "--threads", "1").ready()
+    send("hold", "held", 60)
+    eventually(worker.runs)
+    worker.tell(signal.SIGUSR1)
+    eventually(lambda: "in hold" in worker.log())
+    eventually(lambda: worker.log().count("Current thread") == 2)
+    assert worker.get("/readyz")[0] == 200
+    worker.release("held")
+    eventually(lambda: worker.names()["held-end"])
 
 
 def _failing(answer: tuple[int, str]) -> tuple[int, str] | None:

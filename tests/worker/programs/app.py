@@ -8,8 +8,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+
+from dramatiq.middleware import raise_thread_exception
 
 import jobyard
 
@@ -56,6 +59,19 @@ def poison(name: str) -> None:
     note(name)
     os.kill(os.getpid(), signal.SIGSEGV)
     time.sleep(60)
+
+
+@jobyard.actor(queue_name=QUEUE)
+def wound(name: str) -> None:
+    """A moment after its end its thread meets an exception that nobody expects there."""
+    note(name)
+    thread = threading.get_ident()
+
+    def strike() -> None:
+        raise_thread_exception(thread, GeneratorExit)
+        note(f"{name}-struck")
+
+    threading.Timer(0.1, strike).start()
 
 
 @jobyard.actor(queue_name=QUEUE)

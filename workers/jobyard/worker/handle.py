@@ -78,7 +78,7 @@ class Handle(asyncio.Protocol):
         self.leaving: str | None = None
         self.drained_by: float | None = None
         self.killed: str | None = None
-        self.killed_in_drain = False
+        self._blameless = False
         #: Its wait status, once it is dead.
         self.status: int | None = None
         self._heard = heard
@@ -144,11 +144,16 @@ class Handle(asyncio.Protocol):
         if self.loaded and self.status is None:
             os.kill(self.pid, signal.SIGUSR1)
 
-    def kill(self, why: str) -> None:
-        """End it at once, with all that its jobs have started."""
+    def kill(self, why: str, *, blameless: bool = False) -> None:
+        """End it at once, with all that its jobs have started.
+
+        Args:
+            why: for people.
+            blameless: its jobs have nothing to do with it, so that no attempt counts.
+        """
         if self.killed is None and self.status is None:
             self.killed = why
-            self.killed_in_drain = self.drained_by is not None
+            self._blameless = blameless
             os.kill(self.pid, signal.SIGKILL)
             self.sweep()
 
@@ -256,8 +261,7 @@ class Handle(asyncio.Protocol):
         started: list[str] | None = None
         completed: list[CompletedJob] = []
         with contextlib.suppress(UnicodeDecodeError):
-            # What was killed because the grace time was over is nobody's fault: no attempt counts.
-            started = [] if self.killed_in_drain else self.running()
+            started = [] if self._blameless else self.running()
             completed += (CompletedJob(one.job_id, one.call, one.result) for one in self._memory.completed())
         cause: dict[str, str | int] = {
             "error": "WorkerDied",

@@ -214,7 +214,8 @@ class Supervisor:
             child.kill(f"it had not answered for {silent:.0f} s")
         elif child.drained_by is not None:
             if now > child.drained_by + KILL_MARGIN:
-                child.kill("its time to finish was over")
+                # If it is us who stop, that's not the fault of any job. But a job may be why it is unwell.
+                child.kill("its time to finish was over", blameless=self._crew.stopping)
         elif child.report is not None and child.report.complaint is not None:
             _logger.error("Process %s is unwell and will be replaced: %s.", child.name(), child.report.complaint)
             child.leaving = "unhealthy"
