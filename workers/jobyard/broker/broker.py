@@ -22,7 +22,7 @@ from jobyard.broker import keys
 from jobyard.broker.checks import Durability
 from jobyard.broker.consumer import DramatiqConsumer
 from jobyard.broker.dead_letters import DeadLetters
-from jobyard.broker.delivery import OF_ONE_ATTEMPT, Again, Completed, Delivery, FollowUp
+from jobyard.broker.delivery import LONGEST_DELAY, OF_ONE_ATTEMPT, Again, Completed, Delivery, FollowUp
 from jobyard.broker.envelope import seal
 from jobyard.broker.hooks import Hooks
 from jobyard.broker.inspector import Inspector
@@ -48,8 +48,6 @@ _NOT_OURS: Final = {
     "heartbeat_timeout": "leases belong to the worker; see JobyardWorker",
     "dead_message_ttl": "see QueuePolicy.dead_ttl",
 }
-#: A delay of more than this many milliseconds (20 years) is a mistake.
-LONGEST_DELAY: Final = 20 * 366 * 86_400_000
 
 
 class JobyardBroker(dramatiq.Broker):
@@ -215,7 +213,8 @@ class JobyardBroker(dramatiq.Broker):
         if isinstance(current, Delivery) and (job.job_id, job.queue_name) == (current.message_id, current.queue_name):
             # It runs again after this run has ended. An attempt is used up where a middleware has counted a retry.
             counted = message.options.get("retries", 0) > current.retries
-            current.again = Again(job.delay, counted=counted, envelope=job.envelope)
+            current.again = Again(job.delay, counted=counted, envelope=job.envelope, sent=True)
+            current.failed = False
         elif delivery is not None:
             delivery.follow_ups.append(job)
         else:

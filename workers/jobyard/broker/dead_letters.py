@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dramatiq import Message
 
-from jobyard.broker.delivery import UNREADABLE
+from jobyard.broker.delivery import LONGEST_DELAY, UNREADABLE
 from jobyard.broker.envelope import seal
 from jobyard.broker.inspector import Job
 from jobyard.broker.paging import pages
@@ -86,7 +86,8 @@ class DeadLetters:
         for page, some in enumerate(pages(ids, _PAGE)):
             arguments: list[str | int | bytes] = []
             for number, job_id in enumerate(some, page * _PAGE):
-                arguments += (job_id, int(number * 1000 / rate) if rate is not None else 0, b"")
+                delay = 0 if rate is None else int(min(number * 1000 / rate, LONGEST_DELAY))
+                arguments += (job_id, delay, b"")
             revived += self._broker.link.call(script("revive"), keys, arguments)
         return revived
 

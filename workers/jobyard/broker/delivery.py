@@ -34,6 +34,9 @@ PROGRESS_INTERVAL: Final = 0.5
 #: Options of a message that say something of the attempt that failed last. Dramatiq keeps them; here the history does.
 OF_ONE_ATTEMPT: Final = ("retries", "traceback", "requeue_timestamp")
 
+#: No job waits for more than so many milliseconds (20 years): more is a mistake, and more than Redis can count.
+LONGEST_DELAY: Final = 20 * 366 * 86_400_000
+
 UNREADABLE: Final = "(unreadable)"
 
 
@@ -45,11 +48,13 @@ class Again:
         delay: in milliseconds.
         counted: whether the attempt that just ended counts.
         envelope: the job's new envelope, where a middleware changed the message; None: unchanged.
+        sent: the job or a middleware has enqueued it again, which was accepted: that holds, whatever else becomes of the run.
     """
 
     delay: int
     counted: bool = True
     envelope: bytes | None = None
+    sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +174,13 @@ class Delivery(MessageProxy):
             return "spent"
         if isinstance(error, Cancelled):
             return "cancelled"
-        if isinstance(error, Shutdown) and not self.failed:
-            return "back"
-        if self.failed:
+        again = self.again
+        if self.failed and not (again is not None and again.sent):
             return "dead"
-        if self.again is not None:
-            return "retry" if self.again.counted else "later"
+        if again is not None:
+            return "retry" if again.counted else "later"
+        if isinstance(error, Shutdown):
+            return "back"
         # Dramatiq drops a job that failed and that no middleware cared for. We don't.
         if error is not None and not isinstance(error, SkipMessage):
             return "dead"

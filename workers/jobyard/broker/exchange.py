@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from jobyard.broker.delivery import Delivery
+from jobyard.broker.delivery import LONGEST_DELAY, Delivery
 from jobyard.broker.journal import Journal
 from jobyard.broker.keys import QueueKeys
 from jobyard.broker.link import Link
@@ -218,7 +218,7 @@ def _end(delivery: Delivery, queue: int) -> tuple[Argument, ...]:
     if outcome == "back":
         outcome, again = "later", None  # Something follows from it, so it can't simply go back to where it was.
     if outcome in ("retry", "later") and again is not None:
-        delay, envelope = again.delay, again.envelope or b""
+        delay, envelope = min(max(0, again.delay), LONGEST_DELAY), again.envelope or b""
     else:
         delay, envelope = 0, b""
     return (

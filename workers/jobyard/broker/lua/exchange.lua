@@ -345,7 +345,7 @@ for i = 1, fetching do
         wake(q)
       else
         local wait = math.max(1, due - now)
-        redis.call('SET', q.timer, exact(due) .. ' ' .. caller, 'PX', wait + 500)
+        redis.call('SET', q.timer, exact(due) .. ' ' .. caller, 'PX', math.min(wait, 86400000) + 500)
         reply[2] = reply[2] == 0 and wait or math.min(reply[2], wait)
       end
     end
