@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
+import pty
 import re
 import signal
+import sys
 from collections.abc import Callable
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -18,6 +21,7 @@ from PIL import Image
 from pypdf import PdfReader
 
 from local.conftest import Up, is_alive
+from support.processes import spawn
 from support.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -164,6 +168,83 @@ def test_actors_of_ones_own_are_served_beside_the_built_in_ones(start_up: StartU
     broker.close()
     up.interrupt()
     assert up.wait() == 0
+
+
+LONG_JOB = """
+import time
+import jobyard
+
+@jobyard.actor(queue_name="long")
+def wait_long():
+    time.sleep(600)
+
+@jobyard.actor(queue_name="long")
+def wait_deaf():
+    deadline = time.monotonic() + 600
+    while time.monotonic() < deadline:
+        try:
+            time.sleep(1)
+        except BaseException:
+            pass
+"""
+
+
+def test_a_second_ctrl_c_gives_running_jobs_back(start_up: StartUp, tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(LONG_JOB)
+    up = start_up("slow", "--no-samples", "--processes", "1")
+    up.wait_for(r"^Jobyard runs")
+    broker = up.broker()
+    broker.enqueue(Message("long", "wait_long", (), {}, {}, "my-job"))
+    eventually(lambda: broker.inspector.stats("long").active == 1, 30)
+    broker.close()
+
+    up.interrupt()
+    up.wait_for(r"^note +Stopping")
+    up.interrupt()
+
+    assert up.wait() == 0, up.said
+    assert "accepted 1 = completed 0 + waiting 1; lost 0" in up.said
+
+
+def test_a_third_ctrl_c_kills_what_does_not_stop(start_up: StartUp, tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(LONG_JOB)
+    up = start_up("slow", "--no-samples", "--processes", "1")
+    up.wait_for(r"^Jobyard runs")
+    broker = up.broker()
+    broker.enqueue(Message("long", "wait_deaf", (), {}, {}, "my-job"))
+    eventually(lambda: broker.inspector.stats("long").active == 1, 30)
+    broker.close()
+    children = up.children()
+
+    for _ in range(3):
+        up.interrupt()
+        up.wait_for(r"^note +Stopping")
+
+    assert up.wait() == 0, up.said
+    assert re.search(r"accepted 1 = completed 0 \+ (active|waiting) 1; lost 0", up.said)
+    assert not any(map(is_alive, children))
+
+
+def test_on_a_terminal_it_draws_a_picture_and_ends_with_plain_words(tmp_path: Path) -> None:
+    terminal, other_end = pty.openpty()
+    variables = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
+    process = spawn(
+        [sys.executable, "-m", "jobyard.cli", "up", "--once", "--port", "0"],
+        cwd=tmp_path, env=variables, stdin=other_end, stdout=other_end, stderr=other_end,
+    )  # fmt: skip
+    os.close(other_end)
+    shown = b""
+    # When the other end is closed, Linux says EIO.
+    with contextlib.suppress(OSError):
+        while data := os.read(terminal, 65536):
+            shown += data
+    os.close(terminal)
+
+    text = shown.decode(errors="replace")
+    assert process.wait(10) == 0, text
+    for words in ("Dead letters", "worker process", "Just now", "Ctrl-C", "image-slow-download", "downloading"):
+        assert words in text, words
+    assert "ended as intended" in text.rpartition("Stopped after")[2]
 
 
 def test_the_dashboard_is_where_it_says(start_up: StartUp) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from jobyard.errors import JobyardError
+from jobyard_operator.local.leash import CANT_START
 
 _LEASH: Final = Path(__file__).with_name("leash.py")
 
@@ -71,7 +72,7 @@ class Child:
         self._environment = dict(environment) if environment is not None else None
         self._pass_fds = tuple(pass_fds)
         self._death_signal = death_signal
-        self._hopeless = hopeless
+        self._hopeless = hopeless | {CANT_START}
         self._on_event = on_event
         # Whoever sends a signal holds the lock, so that the child can't be reaped, and its number be another's, meanwhile.
         self._lock = threading.Lock()

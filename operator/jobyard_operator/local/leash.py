@@ -13,15 +13,22 @@ import os
 import sys
 
 _PR_SET_PDEATHSIG = 1
+#: Exit status where there is no such program, as shells have it.
+CANT_START = 127
 
 
 def main(parent: int, signal_number: int, command: list[str]) -> None:
-    """Never returns."""
+    """Run the command in place of this process, unless the parent is dead already."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal_number)
     # It may have died before we asked.
-    if os.getppid() == parent:
+    if os.getppid() != parent:
+        return
+    try:
         os.execvp(command[0], command)  # noqa: S606 (the command is the caller's own, and no shell reads it)
+    except OSError as error:
+        sys.stderr.write(f"{command[0]} can't be started: {error.strerror}\n")
+        sys.exit(CANT_START)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Final, TextIO
 from jobyard.broker.inspector import Job
 from jobyard_operator.local.endings import Ending
 from jobyard_operator.local.view import View
-from jobyard_operator.local.wording import near, took
+from jobyard_operator.local.wording import near, printable, progress, took
 from jobyard_operator.local.yard import Places
 
 WORDS: Final = {"completed": "completed", "dead": "dead letter", "cancelled": "cancelled", "failed": "retry"}
@@ -48,13 +48,11 @@ class Plain:
     def look(self, view: View) -> None:
         now = time.monotonic()
         for job in view.running:
-            if not job.progress:
-                continue
-            percent = float(job.progress.get("percent") or 0)
+            percent, message = progress(job)
             told_at, told = self._told.get(job.id, (0.0, 0.0))
             if percent > told and now - told_at >= _PROGRESS:
                 self._told[job.id] = (now, percent)
-                self._job("running", job, f"{percent:.0f} % {job.progress.get('message', '')}")
+                self._job("running", job, f"{percent:.0f} % {message}")
 
     def closing(self) -> None:
         pass
@@ -63,7 +61,7 @@ class Plain:
         pass
 
     def _job(self, word: str, job: Job, text: str) -> None:
-        self._write(f"{word:<12} {job.queue:<8} {job.actor:<16} {job.id:<46}  {text}")
+        self._write(f"{word:<12} {job.queue:<8} {printable(job.actor):<16} {printable(job.id, 256):<46}  {text}")
 
     def _write(self, line: str) -> None:
         with self._lock:

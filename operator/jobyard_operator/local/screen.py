@@ -17,7 +17,7 @@ from rich.text import Text
 from jobyard_operator.local.endings import Ending
 from jobyard_operator.local.plain import where_to_look
 from jobyard_operator.local.view import View
-from jobyard_operator.local.wording import label, took
+from jobyard_operator.local.wording import label, progress, took
 from jobyard_operator.local.yard import Places
 
 _MARKS: Final = {
@@ -102,9 +102,9 @@ class Screen:
 
 def _queues(view: View) -> Table:
     table = Table(expand=True, box=None, header_style="bold", pad_edge=False)
-    table.add_column("Queue", ratio=2)
+    table.add_column("Queue", ratio=1, no_wrap=True, overflow="ellipsis")
     for name in ("Waiting", "Active", "Delayed", "Dead letters", "Completed"):
-        table.add_column(name, justify="right", ratio=1)
+        table.add_column(name, justify="right", no_wrap=True, min_width=9)
     for one in view.stats:
         table.add_row(
             Text.assemble((one.queue, "bold"), ("  paused", "yellow") if one.policy.paused else ""),
@@ -122,13 +122,13 @@ def _count(value: int, colour: str) -> Text:
 
 
 def _workers(view: View, closing: bool) -> Text:
-    threads, busy = sum(one.threads for one in view.workers), sum(one.busy for one in view.workers)
-    processes = len(view.workers)
+    processes, threads = len(view.workers), sum(one.threads for one in view.workers)
     if processes == 0:
         return Text("\nThe workers have stopped." if closing else "\nThe workers are starting …", style="dim")
-    return Text(
-        f"\n{processes} worker {'process' if processes == 1 else 'processes'}: {busy} of {threads} threads busy"
-    )
+    # What workers say of themselves is a few seconds old; what they have fetched is not.
+    active = sum(one.active for one in view.stats)
+    kind = "process" if processes == 1 else "processes"
+    return Text(f"\n{processes} worker {kind} with {threads} threads, {active:,} {'job' if active == 1 else 'jobs'} active")
 
 
 def _running(view: View, count: int) -> Table:
@@ -137,11 +137,10 @@ def _running(view: View, count: int) -> Table:
     table.add_column(width=22)
     table.add_column(ratio=2, no_wrap=True, overflow="ellipsis")
     for job in view.running[:count]:
-        progress = job.progress or {}
-        percent = float(progress.get("percent") or 0)
+        percent, message = progress(job)
         table.add_row(
             Text(f"  {job.queue:<8} {label(job)}"),
             ProgressBar(total=100, completed=percent, width=20),
-            Text(f"{percent:.0f} % {progress.get('message', '')}", style="dim"),
+            Text(f"{percent:.0f} % {message}", style="dim"),
         )
     return table

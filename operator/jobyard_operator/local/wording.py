@@ -51,12 +51,8 @@ def result(ending: Ending, mail_file: FileOf) -> str:
         return "cancelled"
     if ending.kind in ("dead", "failed"):
         last = job.errors[-1] if job.errors else {}
-        said = _line(f"{last.get('error', 'unknown')}: {last.get('message', '')}")
-        return (
-            said
-            if ending.kind == "dead"
-            else f"attempt {last.get('attempt', job.attempts)} failed, tried again: {said}"
-        )
+        said = printable(f"{last.get('error', 'unknown')}: {last.get('message', '')}")
+        return said if ending.kind == "dead" else f"attempt {last.get('attempt', job.attempts)}: {said}"
     retried = f"in attempt {job.attempts}: " if job.attempts > 1 else ""
     return retried + _of_value(_decoded(job), mail_file)
 
@@ -64,7 +60,21 @@ def result(ending: Ending, mail_file: FileOf) -> str:
 def label(job: Job) -> str:
     """How a job is called where there is little room: sample jobs by their name, others by the beginning of their id."""
     name = sample_name(job.id)
-    return name if name is not None else job.id[:_LONGEST_LABEL]
+    return name if name is not None else printable(job.id, _LONGEST_LABEL)
+
+
+def progress(job: Job) -> tuple[float, str]:
+    """How far it is, from 0 to 100, and what it said."""
+    said = job.progress or {}
+    percent = said.get("percent")
+    return float(percent) if isinstance(percent, int | float) else 0.0, printable(str(said.get("message", "")))
+
+
+def printable(text: str, longest: int = _LONGEST) -> str:
+    """One line of it. Ids, errors and results are whatever clients make of them: no control character reaches the terminal."""
+    line = "".join(one if one.isprintable() else " " for one in text[: 2 * longest])
+    line = " ".join(line.split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def near(path: Path) -> str:
@@ -84,7 +94,7 @@ def _of_value(value: Any, mail_file: FileOf) -> str:
             to = str(recipients[0]) if len(recipients) == 1 else f"{len(recipients)} recipients"
             path = mail_file(value["message_id"])
             return f"to {to}, {size(path.stat().st_size)} → {near(path)}" if path is not None else f"to {to}"
-    return "done" if value is None else _line(json.dumps(value, ensure_ascii=False))
+    return "done" if value is None else printable(json.dumps(value, ensure_ascii=False))
 
 
 def _about(value: dict[str, Any]) -> str:
@@ -107,10 +117,3 @@ def _decoded(job: Job) -> Any:
         return json.loads(job.encoded_result)
     except ValueError:
         return f"{len(job.encoded_result)} bytes"
-
-
-def _line(text: str) -> str:
-    # Errors and results are whatever jobs make of them: no control characters may reach the terminal.
-    line = "".join(one if one.isprintable() else " " for one in text[: 2 * _LONGEST])
-    line = " ".join(line.split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
