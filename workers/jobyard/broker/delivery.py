@@ -83,7 +83,7 @@ class Delivery(MessageProxy):
     Attributes:
         call: number of the call that fetched it. With the worker's token it is the fence of this run.
         attempt: which attempt this is, from 1.
-        retries: the option `retries` at the start of this run.
+        retries: the option `retries` as the broker counts it. Where it is higher in the message, a middleware counts, too.
         priority: as at enqueue.
         again: set when the job shall run again.
         spent: it had used up its attempts before this one (they killed their workers), so it was not run.

@@ -57,8 +57,8 @@ class JobRetries(Retries):
         if exception is None or message.failed or isinstance(exception, Cancelled):
             return
         ours = isinstance(message, Delivery)
-        if ours and isinstance(exception, Shutdown):
-            return  # The job goes back, and the attempt doesn't count.
+        if ours and (message.again is not None or isinstance(exception, Shutdown)):
+            return  # It is enqueued again already; or it goes back, and the attempt doesn't count.
         if isinstance(exception, RetryAfter):
             self._again(broker, message, int(exception.seconds * 1000), counted=False)
             return
@@ -69,6 +69,8 @@ class JobRetries(Retries):
         retries = message.attempt - 1 if ours else message.options.get("retries", 0)
         # For middleware and callbacks that look into the message, as they do under Dramatiq.
         message.options["retries"] = retries + 1
+        if ours:
+            message.retries = retries + 1
         message.options["traceback"] = "".join(traceback.format_exception(exception, limit=30))
         message.options["requeue_timestamp"] = int(time.time() * 1000)
         delay = self._delay(broker, message, retries, exception)
