@@ -53,7 +53,7 @@ class DramatiqConsumer(Consumer):
             # Dramatiq keeps its consumers while its threads finish; what they fetched now would only run in a hurry.
             self._closed.wait(0.05)
             return None
-        if dispatcher.appetite.want(len(dispatcher.held)) == 0:
+        if dispatcher.room() == 0:
             # Full: nothing to do until a worker thread has finished something.
             time.sleep(0.005)
             return None
@@ -70,7 +70,6 @@ class DramatiqConsumer(Consumer):
 
     def ack(self, message: MessageProxy) -> None:
         delivery = cast(Delivery, message)
-        self._dispatcher.appetite.observe(time.monotonic() - delivery.started_at)
         self._dispatcher.settle(delivery)
         try:
             self._dispatcher.flush()

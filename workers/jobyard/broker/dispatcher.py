@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from jobyard.broker.appetite import Appetite
 from jobyard.broker.caller import new_token
 from jobyard.broker.delivery import Delivery
+from jobyard.broker.errors import BrokerError
 from jobyard.broker.exchange import Answer, Exchange
 from jobyard.broker.journal import Journal
 from jobyard.broker.link import Link
@@ -75,6 +76,7 @@ class Dispatcher:
         ]
         self._by_queue = {name: exchange for exchange in self._exchanges for name in exchange.queues}
         self._turn = 0
+        self._resting = True
         keys = [broker.keys(name) for name in queues]
         self.waiter: Waiter | ClusterWaiter = (
             ClusterWaiter(broker.server, keys) if clustered else Waiter(broker.server, keys)
@@ -91,7 +93,7 @@ class Dispatcher:
         count = len(self._exchanges)
         for step in range(count):
             exchange = self._exchanges[(self._turn + step) % count]
-            want = self.appetite.want(len(self.held))
+            want = self.room()
             if want == 0 and not exchange.pending:
                 continue
             answer = exchange.call(want)
@@ -103,9 +105,18 @@ class Dispatcher:
             whole.stale += answer.stale
             if answer.wait is not None:
                 whole.wait = answer.wait if whole.wait is None else min(whole.wait, answer.wait)
+        if not whole.deliveries and not self.held:
+            self._resting = True
+        elif self._resting and whole.deliveries:
+            self._resting = False
+            self.appetite.begin(time.monotonic())
         # A longer silence is taken for an outage of Redis, see exchange.lua.
         whole.wait = min(whole.wait or LONGEST, self.lease / 3)
         return whole
+
+    def room(self) -> int:
+        """How many more jobs the process should hold."""
+        return self.appetite.want(len(self.held), time.monotonic())
 
     def take(self) -> Delivery | None:
         """The next job to run, from the buffer."""
@@ -120,9 +131,14 @@ class Dispatcher:
         """A run has ended. What the delivery says is delivered with the next call."""
         if self.held.pop(id(delivery), None) is None:
             return  # Given back, or settled, before.
+        self.appetite.finished()
         if self.broker.server.clustered and delivery.follow_ups:
             # No script can touch both nodes: first the next jobs, whose ids make a repetition harmless, then the end.
-            self.broker.accept_follow_ups(delivery.follow_ups)
+            try:
+                self.broker.accept_follow_ups(delivery.follow_ups)
+            except BrokerError as error:
+                self.broker.logger.error("Job %s runs again when its lease ends: %s", delivery.message_id, error)
+                return
             delivery.follow_ups = []
         self._by_queue[delivery.queue_name].settle(delivery)
 

@@ -199,7 +199,7 @@ class JobyardWorker(dramatiq.Worker):
     def _serve_inline(self) -> None:
         """Fetch and run in one thread."""
         dispatcher, runner, seat = self._dispatcher(), self.runner, self.seats[0]
-        take, settle, observe = dispatcher.take, dispatcher.settle, dispatcher.appetite.observe
+        take, settle = dispatcher.take, dispatcher.settle
         monotonic = time.monotonic
         # It is both kinds of thread that Dramatiq has.
         self.broker.emit_after("consumer_thread_boot", threading.current_thread())
@@ -217,9 +217,7 @@ class JobyardWorker(dramatiq.Worker):
                 continue
             self._run(runner, delivery, seat)
             settle(delivery)
-            now = monotonic()
-            observe(now - delivery.started_at)
-            if now - called >= LONGEST_UNSENT:
+            if monotonic() - called >= LONGEST_UNSENT:
                 if self._stopping.is_set():
                     self._flush()
                 else:
@@ -231,7 +229,6 @@ class JobyardWorker(dramatiq.Worker):
     def _serve_seat(self, seat: Seat) -> None:
         """Run what `_feed` fetches."""
         dispatcher, runner = self._dispatcher(), self.runner
-        observe = dispatcher.appetite.observe
         self.broker.emit_after("worker_thread_boot", threading.current_thread())
         while self._ready.get():
             delivery = dispatcher.take()
@@ -239,7 +236,6 @@ class JobyardWorker(dramatiq.Worker):
                 continue  # It was given back meanwhile.
             self._run(runner, delivery, seat)
             dispatcher.settle(delivery)
-            observe(time.monotonic() - delivery.started_at)
             self._finished.set()
             if self._waiting or self._stopping.is_set():
                 self._flush()
@@ -254,7 +250,7 @@ class JobyardWorker(dramatiq.Worker):
             answer = self._fetch()
             for _ in answer.deliveries if answer is not None else ():
                 self._ready.put(True)
-            if dispatcher.appetite.want(len(dispatcher.held)) > 0:
+            if dispatcher.room() > 0:
                 # There is room: ask until there is nothing more, then wait for Redis to call.
                 if answer is None or not answer.deliveries:
                     self._idle(answer)
