@@ -65,6 +65,19 @@ def test_it_is_started_again_when_it_dies(start_child: StartChild, events: list[
     assert events == ["the child died (SIGKILL); started again"]
 
 
+def test_it_is_started_again_even_if_nobody_can_be_told(tmp_path: Path) -> None:
+    def tell(_: str) -> None:
+        raise OSError("the terminal is gone")
+
+    child = Child("the child", [sys.executable, "-I", "-u", "-c", WAITS], tmp_path / "log", on_event=tell).start()
+    said(child, "ready")
+    first = child.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: child.pid not in (None, first), what="there is another one")
+    child.stop(10)
+
+
 def test_it_is_given_up_when_it_hardly_begins(start_child: StartChild) -> None:
     child = start_child("print('no such file'); raise SystemExit(1)")
 

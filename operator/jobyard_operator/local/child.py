@@ -161,7 +161,7 @@ class Child:
                 return
             self.restarts += 1
             _logger.warning("%s died (%s); started again", self.name, _how(code))
-            self._on_event(f"{self.name} died ({_how(code)}); started again")
+            self._tell(f"{self.name} died ({_how(code)}); started again")
             pause = _FIRST_PAUSE if brief == 0 else min(_LONGEST_PAUSE, pause * 2)
             self._stopping.wait(pause)
 
@@ -190,6 +190,13 @@ class Child:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             return process.wait()
+
+    def _tell(self, text: str) -> None:
+        try:
+            self._on_event(text)
+        except Exception:
+            # Whatever is wrong with who listens (a terminal that is gone, say): this thread keeps the child alive.
+            _logger.exception("nobody could be told: %s", text)
 
     def _signal(self, number: signal.Signals) -> None:
         with self._lock:

@@ -41,11 +41,10 @@ class Directory:
 
     def __enter__(self) -> Self:
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            # What is in it may be private: e-mails, arguments of jobs.
-            self.path.chmod(0o700)
+            # What is in it may be private: e-mails, arguments of jobs. A directory that is there already is left as it is.
+            self.path.mkdir(0o700, parents=True, exist_ok=True)
             for one in (self.mail, self.storage, self.logs, self.valkey):
-                one.mkdir(exist_ok=True)
+                one.mkdir(0o700, exist_ok=True)
             self.lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise DirectoryError(f"{self.path} can't be used: {error.strerror or error}") from None

@@ -67,7 +67,12 @@ class Endings:
             # A queue that appears later had nothing before: all of it is news.
             since, counts = self._looks.get(stats.queue, (0, {}))
             self._looks[stats.queue] = (stats.now, stats.counts)
-            if self._first_look or counts == stats.counts:
+            if self._first_look:
+                # What ended in this very millisecond must not be taken for news next time.
+                for old in self._changed(stats, {}, stats.now):
+                    self._is_new(old)
+                continue
+            if counts == stats.counts:
                 continue
             found = [one for one in self._changed(stats, counts, since) if self._is_new(one)]
             ended = sum(

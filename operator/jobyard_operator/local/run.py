@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, TextIO
 
 from jobyard.broker.errors import BrokerError
@@ -37,10 +40,8 @@ def run(options: Options) -> int:
         JobyardError: it can't be started; the message says why and what to do.
     """
     check_can_start(options)
-    with Directory(options.data) as directory, Stops() as stops:
+    with Directory(options.data) as directory, _logging_to(directory.logs / "up.log"), Stops() as stops:
         teller: Teller = Screen() if sys.stdout.isatty() else Plain()
-        # Of the parts in this process; what they have to say is in the events and in the files.
-        logging.getLogger("jobyard").addHandler(logging.NullHandler())
         yard = Yard(options, directory, stops, teller.event)
         try:
             yard.start()
@@ -50,6 +51,19 @@ def run(options: Options) -> int:
         finally:
             teller.close()
             yard.stop()
+
+
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """What the parts in this process log goes into a file: the terminal is for people."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-8s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
 
 
 class _Session:

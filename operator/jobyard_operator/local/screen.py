@@ -128,7 +128,9 @@ def _workers(view: View, closing: bool) -> Text:
     # What workers say of themselves is a few seconds old; what they have fetched is not.
     active = sum(one.active for one in view.stats)
     kind = "process" if processes == 1 else "processes"
-    return Text(f"\n{processes} worker {kind} with {threads} threads, {active:,} {'job' if active == 1 else 'jobs'} active")
+    return Text(
+        f"\n{processes} worker {kind} with {threads} threads, {active:,} {'job' if active == 1 else 'jobs'} active"
+    )
 
 
 def _running(view: View, count: int) -> Table:

@@ -34,6 +34,8 @@ _NEEDED: Final = (
 )
 #: Seconds for which one question to Valkey is tried while that is started again.
 _PATIENCE: Final = 2.0
+#: Seconds; a little more than workers give to running jobs.
+_WORKERS_STOP: Final = 30.0
 
 
 class YardError(JobyardError):
@@ -102,7 +104,7 @@ class Yard:
         self._directory = directory
         self._stops = stops
         self._on_event = on_event
-        self._closing: list[Callable[[], None]] = []
+        self._closing: list[Callable[[], object]] = []
         self.broker: JobyardBroker
         self.endings: Endings
         self.mailbox: YardMailbox
@@ -156,6 +158,8 @@ class Yard:
             queues=self.options.queues,
             on_event=self._on_event,
         )
+        # After a drain there is nothing left to stop. This is for whatever goes wrong before it.
+        self._closing.append(lambda: self.workers.stop(_WORKERS_STOP))
         self.workers.start()
         places.worker_log, places.modules = self.workers.log, (fleet.BUILT_IN, *self.options.modules)
         return self

@@ -92,7 +92,7 @@ def up(
     )
     try:
         status = run(options)
-    except (JobyardError, OSError) as error:
+    except (JobyardError, OSError, ValueError) as error:
         typer.echo(f"jobyard up: {error}", err=True)
         raise typer.Exit(2) from None
     raise typer.Exit(status)
