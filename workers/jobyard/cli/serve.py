@@ -29,7 +29,9 @@ def serve(
     try:
         from jobyard.web.server import WebServer
         from jobyard.web.settings import read_settings
-    except ModuleNotFoundError as error:
+    except ImportError as error:
+        if error.name is None or error.name.partition(".")[0] == "jobyard":
+            raise  # A fault of ours.
         typer.echo(
             f"`jobyard serve` needs {error.name}, which is not installed: pip install 'jobyard[dashboard]'", err=True
         )

@@ -76,7 +76,9 @@ def up(
     try:
         from jobyard_operator.local.run import run
         from jobyard_operator.local.yard import Options
-    except ModuleNotFoundError as error:
+    except ImportError as error:
+        if error.name is None or error.name.partition(".")[0] in ("jobyard", "jobyard_operator"):
+            raise  # A fault of ours.
         typer.echo(f"`jobyard up` needs {error.name}, which is not installed: pip install 'jobyard[local]'", err=True)
         raise typer.Exit(2) from None
     options = Options(
