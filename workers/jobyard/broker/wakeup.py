@@ -53,12 +53,14 @@ class Waiter:
     def stop(self) -> None:
         """End the waiting, now and for good."""
         self._stopped.set()
-        if self._blocked:
-            link = Link(self._server, patience=0)
-            try:
-                self._unblock(link)
-            finally:
-                link.close()
+        link = Link(self._server, patience=0)
+        deadline = time.monotonic() + 1
+        try:
+            # More than once, since the waiting may be about to begin: then there is nothing to unblock yet.
+            while self._blocked and not self._unblock(link) and time.monotonic() < deadline:
+                time.sleep(0.005)
+        finally:
+            link.close()
 
     def close(self) -> None:
         """Close the connections. Only from the thread that waits, or when it has ended."""
@@ -79,11 +81,13 @@ class Waiter:
             give_up=lambda: self._unblock(self._control),
         )
 
-    def _unblock(self, link: Link) -> None:
+    def _unblock(self, link: Link) -> bool:
+        """Whether it was blocked."""
         if self._client_id is not None:
             # If that fails, the connection is gone, and with it the waiting; or the server's own timeout ends it.
             with contextlib.suppress(BrokerError):
-                link.command(b"CLIENT", b"UNBLOCK", self._client_id, key=self._keys[0])
+                return bool(link.command(b"CLIENT", b"UNBLOCK", self._client_id, key=self._keys[0]))
+        return False
 
     def _pass_on(self) -> None:
         """We were called and go away: somebody else has to look."""
