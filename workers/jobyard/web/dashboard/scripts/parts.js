@@ -122,7 +122,7 @@ export class JobTable {
     this.empty = h("p", { class: "empty", hidden: true }, options.empty ?? "No jobs.");
     this.element = h(
       "div",
-      { class: "table" },
+      { class: "table jobs" },
       h(
         "table",
         {},
