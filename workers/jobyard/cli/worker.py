@@ -27,7 +27,7 @@ Signals
   TERM, INT   stop: fetch no more, give back what has not started, finish what runs within --grace, give back the rest
               (the attempt doesn't count). A second one: give it back at once.
   HUP         load the code afresh: each process is replaced when its successor is ready.
-  USR1        write to standard error what each thread is doing.
+  USR1        write to the log what each thread is doing.
 
 \b
 Exit status

@@ -18,8 +18,10 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from importlib.metadata import version
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final, NoReturn
 
 from jobyard.broker import JobyardBroker
@@ -304,15 +306,17 @@ class Child:
             signal.signal(number, _nothing)
         # A terminal's hang-up is for the supervisor.
         signal.signal(signal.SIGHUP, _nothing)
-        faulthandler.register(signal.SIGUSR1, all_threads=True, chain=False)
+        signal.signal(signal.SIGUSR1, _nothing)
 
     def _take_signals(self) -> None:
         for number in self._signals.recv(4096):
             if number in (signal.SIGTERM, signal.SIGINT):
                 self._drain(self._assignment.grace)
+            elif number == signal.SIGUSR1:
+                _logger.info("What the threads of this process are doing:\n%s", _stacks())
 
 
-def _nothing(number: int, frame: Any) -> None:
+def _nothing(number: int, frame: FrameType | None) -> None:
     """A handler, so that Python tells the attending thread; and none that programs which jobs start would inherit."""
 
 
@@ -365,6 +369,15 @@ def _wait_for_redis(broker: JobyardBroker) -> None:
         link.close()
     if told:
         _logger.info("Redis is there.")
+
+
+def _stacks() -> str:
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    found = []
+    for ident, at in sys._current_frames().items():
+        lines = "".join(traceback.format_stack(at))
+        found.append(f"{names.get(ident, ident)}:\n{lines}")
+    return "".join(sorted(found)).rstrip()
 
 
 def _mention_forks(broker: JobyardBroker) -> None:

@@ -139,7 +139,7 @@ class Handle(asyncio.Protocol):
         self.send(Drain(seconds))
 
     def show_stacks(self) -> None:
-        """Have it write to standard error what its threads are doing."""
+        """Have it write to the log what its threads are doing."""
         # Before it is loaded, the signal would end it.
         if self.loaded and self.status is None:
             os.kill(self.pid, signal.SIGUSR1)

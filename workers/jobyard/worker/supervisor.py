@@ -39,6 +39,8 @@ KILL_MARGIN: Final = 2.0
 LAST_MARGIN: Final = 2.5
 #: Seconds that a child may take to exit when it has said that it ends.
 EXIT_PATIENCE: Final = 5.0
+#: Seconds after the end of the grace time until an undertaker is started, in case that a child will have to be killed.
+UNDERTAKER_LEAD: Final = 0.5
 #: Seconds until the next undertaker is tried when one could do nothing.
 UNDERTAKER_PAUSE: Final = 5.0
 #: Seconds between two looks at everything when nothing happens.
@@ -182,7 +184,7 @@ class Supervisor:
             self._event.set()
 
     def _told_to_show_stacks(self) -> None:
-        _logger.info("SIGUSR1: each process writes to standard error what its threads are doing.")
+        _logger.info("SIGUSR1: each process writes to the log what its threads are doing.")
         for child in self._crew.workers():
             child.show_stacks()
 
@@ -343,12 +345,13 @@ class Supervisor:
         """Hand back the jobs of dead children. Where no sibling and no successor will do it soon, an undertaker does."""
         crew, estates = self._crew, self._estates
         undertakers = [one for one in crew.undertakers() if one.stays and one.ready is not None]
-        if not estates:
+        estates.give([*crew.serving(), *undertakers], now)
+        # When the grace time is over, whoever is still there will probably have to be killed.
+        expected = crew.stopping and now > self._stop_by + UNDERTAKER_LEAD and bool(crew.workers())
+        if not (estates or expected):
             for one in undertakers:
                 one.drain(None, now)
-            return
-        estates.give([*crew.serving(), *undertakers], now)
-        if estates and not crew.staying() and not crew.undertakers() and now >= self._undertaker_due:
+        elif not crew.staying() and not crew.undertakers() and now >= self._undertaker_due:
             self._undertaker_due = now + UNDERTAKER_PAUSE
             await self._start("undertaker", Backoff(), now)
 
