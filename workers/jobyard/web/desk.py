@@ -94,14 +94,17 @@ class Desk:
     def page(self, queue: str | None, state: State | None, cursor: str | None, limit: int) -> Page:
         """Jobs of one or all queues, in one or all states."""
         states = STATES if state is None else (state,)
-        places = [(name, one) for one in states for name in self.queue_names(queue)]
+        ledgers = {name: self.broker.inspector.stats(name) for name in self.queue_names(queue)}
         found: list[Job] = []
-        for name, one, offset in _from(places, cursor):
+        for name, one, offset in _from([(name, one) for one in states for name in ledgers], cursor):
+            there = _size(ledgers[name], one)
+            if there <= offset:
+                continue
             wanted = limit - len(found)
             if wanted == 0:
                 return Page(found, _cursor(name, one, offset))
             found += self.broker.inspector.jobs(name, one, offset=offset, limit=wanted)
-            if self._size(name, one) > offset + wanted:
+            if there > offset + wanted:
                 return Page(found, _cursor(name, one, offset + wanted))
         return Page(found, None)
 
@@ -111,15 +114,14 @@ class Desk:
         looked_at = 0
         inspector = self.broker.inspector
         for name, state, start in _from([(name, "dead") for name in self.queue_names(queue)], cursor):
-            now = inspector.stats(name).now
-            size = self._size(name, state)
-            for offset in range(start, size, _SEARCHED_AT_ONCE):
+            ledger = inspector.stats(name)
+            for offset in range(start, ledger.dead, _SEARCHED_AT_ONCE):
                 if looked_at >= _MOST_SEARCHED:
                     return Page(found, _cursor(name, state, offset))
                 some = inspector.jobs(name, state, offset=offset, limit=_SEARCHED_AT_ONCE)
                 looked_at += len(some)
                 for number, job in enumerate(some):
-                    if which.fits(job, now):
+                    if which.fits(job, ledger.now):
                         if len(found) == limit:
                             return Page(found, _cursor(name, state, offset + number))
                         found.append(job)
@@ -149,11 +151,6 @@ class Desk:
             raise wrong_state(after.state, "cancelled", "It has ended.")
         return after
 
-    def _size(self, queue: str, state: State) -> int:
-        stats = self.broker.inspector.stats(queue)
-        kept = {"completed": stats.kept_completed, "cancelled": stats.kept_cancelled}
-        return kept[state] if state in kept else int(getattr(stats, state))
-
 
 def desk_of(request: Request) -> Desk:
     """The desk of the application that got this request."""
@@ -167,6 +164,12 @@ def wrong_state(state: State, done: str, reason: str) -> Problem:
 
     status = STATUS[state]
     return Problem(Kind.WRONG_STATE, f"The job is {status} and can't be {done}. {reason}", job_status=status)
+
+
+def _size(ledger: QueueStats, state: State) -> int:
+    """How many jobs can be listed."""
+    kept = {"completed": ledger.kept_completed, "cancelled": ledger.kept_cancelled}
+    return kept[state] if state in kept else int(getattr(ledger, state))
 
 
 def _cursor(queue: str, state: State, offset: int) -> str:

@@ -138,8 +138,10 @@ def _listen(settings: WebSettings, any_port: bool) -> socket.socket:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    found = socket.getaddrinfo(host, port, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = found[0]
+    # With the protocol named, since asyncio lets answers go out at once (TCP_NODELAY) only then: without, each takes 40 ms.
+    listening = socket.socket(family, kind, protocol)
     try:
         # A server that was stopped a moment ago must not keep its address; one that still listens does.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
