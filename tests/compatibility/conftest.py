@@ -1,4 +1,5 @@
-"""Runs a program of `dramatiq_programs/` under each kind of worker: ours with one thread, ours with several, and Dramatiq's own.
+"""Runs a program of `dramatiq_programs/` under each kind of worker: ours with one thread and with several, in this process
+and as `jobyard worker`, and Dramatiq's own.
 
 A test file names its program in `PROGRAM`; the fixture `program` is that program with a worker running. It serves all tests of
 the file, so each test takes a topic of its own.
@@ -32,9 +33,16 @@ from support.waiting import eventually
 
 HERE: Final = Path(__file__).parent
 
-Engine = Literal["inline", "threads", "dramatiq"]
-#: `inline`: JobyardWorker with one thread; `threads`: with four; `dramatiq`: `dramatiq MODULE --processes 1 --threads 4`.
-ENGINES: Final = ("inline", "threads", pytest.param("dramatiq", marks=pytest.mark.slow))
+Engine = Literal["inline", "threads", "jobyard", "dramatiq"]
+COMMANDS: Final[dict[Engine, tuple[str, ...]]] = {"jobyard": ("jobyard", "worker"), "dramatiq": ("dramatiq",)}
+#: `inline`: JobyardWorker with one thread; `threads`: with four; `jobyard`: `jobyard worker MODULE --processes 1 --threads 4`;
+#: `dramatiq`: `dramatiq MODULE --processes 1 --threads 4`.
+ENGINES: Final = (
+    "inline",
+    "threads",
+    pytest.param("jobyard", marks=pytest.mark.slow),
+    pytest.param("dramatiq", marks=pytest.mark.slow),
+)
 
 
 class Program:
@@ -68,8 +76,9 @@ class Program:
 
     def start(self) -> None:
         """Start a worker."""
-        if self.engine == "dramatiq":
-            command = [Path(sys.executable).with_name("dramatiq"), self.name, "--path", HERE]
+        if self.engine in COMMANDS:
+            program, *words = COMMANDS[self.engine]
+            command = [Path(sys.executable).with_name(program), *words, self.name, "--path", HERE]
             environment = {**os.environ, "DIE_WITH_PARENT": "1", "PYTHONUNBUFFERED": "1"}
             with self._log.open("ab") as log:
                 self._process = spawn(
@@ -105,7 +114,7 @@ class Program:
             os.environ.update(environment)
 
     def log(self) -> str:
-        """What Dramatiq's own worker has logged."""
+        """What a worker of another process has logged."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     # What happens --------------------------------------------------------------------------------------------------

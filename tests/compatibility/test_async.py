@@ -13,9 +13,11 @@ WITH, WITHOUT = "asynchronous", "asynchronous_without_middleware"
 CASES = [
     (WITH, "inline"),
     (WITH, "threads"),
+    pytest.param((WITH, "jobyard"), marks=pytest.mark.slow),
     pytest.param((WITH, "dramatiq"), marks=pytest.mark.slow),
     (WITHOUT, "inline"),
     (WITHOUT, "threads"),
+    pytest.param((WITHOUT, "jobyard"), marks=pytest.mark.slow),
 ]
 
 

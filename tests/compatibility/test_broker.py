@@ -12,9 +12,9 @@ import pytest
 from dramatiq.errors import QueueJoinTimeout
 
 
-@pytest.fixture(params=["inline", "threads", pytest.param("dramatiq", marks=pytest.mark.slow)])
-def program(request: pytest.FixtureRequest, load: Callable[..., Any]) -> Iterator[Any]:
-    one = load("prioritised", request.param)
+@pytest.fixture
+def program(load: Callable[..., Any], engine: str) -> Iterator[Any]:
+    one = load("prioritised", engine)
     yield one
     one.close()
 
