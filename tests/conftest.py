@@ -65,19 +65,25 @@ def server(shared_servers: Callable[[Kind], Server], server_kind: Kind) -> Serve
 
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Starts servers of the test's own: `start_server("valkey", aof=True, options={…})`."""
+    """Starts servers of the test's own: `start_server("valkey", aof=True, options={…})`.
+
+    Their append-only file is synced with every write. With everysec a server answers before it writes while a sync is under
+    way (for up to two seconds), so that a kill may take with it what was acknowledged; that is Redis's promise, not ours.
+    """
     started: list[Server] = []
 
     def start(kind: Kind = "valkey", **options: Any) -> Server:
         directory = tmp_path / f"server-{len(started)}"
         directory.mkdir()
-        one = Server(kind, directory, **options)
+        configuration = {"appendfsync": "always", **options.pop("options", {})}
+        one = Server(kind, directory, options=configuration, **options)
         started.append(one)
         return one.start()
 
     yield start
     for one in started:
-        one.stop()
+        if one.running:
+            one.kill()  # In order, it would wait for its replicas.
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ class Server:
             "save": "",
             "appendonly": "yes" if self._aof else "no",
             "appendfsync": "everysec",
-            "enable-debug-command": "local",
+            "repl-diskless-sync-delay": "0",  # A replica need not wait for others to join it.
             **self._options,
         }
         path = self.directory / "conf"

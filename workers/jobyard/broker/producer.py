@@ -94,6 +94,8 @@ class Producer:
                 raise BrokerUnavailableError(
                     f"the job is accepted, but its durability {durability!r} was not confirmed within {self._patience:g} s"
                 )
+        if queue.name not in self._announced:
+            self.announce([queue.name])  # We had to connect anew, perhaps to a server that has lost its data.
         # -1: this very call had been applied, and its reply got lost.
         return len(jobs) if new < 0 else int(new)
 
