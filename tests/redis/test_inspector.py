@@ -30,9 +30,9 @@ def one_of_each(broker: JobyardBroker, hand: Callable[..., Hand], send: Callable
 
 
 def test_each_state_lists_its_jobs(broker: JobyardBroker, one_of_each: dict[str, str]) -> None:
-    for state in PLACES:
+    for state, job_id in one_of_each.items():
         (job,) = broker.inspector.jobs("q", state)
-        assert (job.id, job.state) == (one_of_each[state], state)
+        assert (job.id, job.state) == (job_id, state)
 
 
 def test_a_queues_figures(broker: JobyardBroker, one_of_each: dict[str, str]) -> None:

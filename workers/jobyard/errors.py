@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import dramatiq
 from dramatiq.errors import Retry
 from dramatiq.middleware import Interrupt
 
-__all__ = ["Cancelled", "FieldError", "JobyardError", "PayloadError", "PermanentError", "Retry", "RetryAfter"]
+__all__ = ["Cancelled", "FieldError", "JobyardError", "PayloadError", "PermanentError", "RateLimitExceeded", "Retry", "RetryAfter"]
 
 
 class JobyardError(Exception):
@@ -41,6 +42,18 @@ class RetryAfter(JobyardError):
 
 class Cancelled(Interrupt):
     """Raised inside a running job that somebody cancelled. A BaseException, so that `except Exception` lets it pass."""
+
+
+class RateLimitExceeded(JobyardError, dramatiq.RateLimitExceeded):
+    """A queue that rejects what exceeds its rate did not accept a job. `retry_after` says in how many seconds it will."""
+
+    def __init__(self, queue: str, retry_after: float) -> None:
+        self.message = f"queue {queue!r} takes no more now; try again in {retry_after:g} s"
+        self.queue = queue
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.queue, self.retry_after)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, Final
 
@@ -34,6 +35,7 @@ from jobyard.broker.producer import Producer
 from jobyard.broker.results import ResultLifetimes, job_results
 from jobyard.broker.scripts import Argument, script
 from jobyard.broker.server import server
+from jobyard.broker.wishes import OPTIONS, id_for, milliseconds, wishes_of
 from jobyard.context import current_job, enter
 from jobyard.errors import Cancelled
 from jobyard.priority import Priority, clamp
@@ -97,6 +99,7 @@ class JobyardBroker(dramatiq.Broker):
         kept = self.queues
         super().__init__(middleware=[])
         self.queues = kept
+        self.actor_options |= OPTIONS
         for one in middleware:
             self.add_middleware(one)
         if not any(isinstance(one, Results) for one in self.middleware):
@@ -187,7 +190,8 @@ class JobyardBroker(dramatiq.Broker):
     def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
         """Accept a job. When this returns, Redis has it (or its disk, see `durability`).
 
-        A message whose id is known already, in whatever state its job is, changes nothing.
+        A message whose id is known already, in whatever state its job is, changes nothing. So does one whose unique key another
+        job has: then the message that is returned has that job's id. See `wishes` for what else a message may ask for.
 
         Args:
             delay: in milliseconds.
@@ -201,8 +205,12 @@ class JobyardBroker(dramatiq.Broker):
         hooks = self.hooks
         hooks.before("before_enqueue", self, message, delay)
         job = self._follow_up(message, delay)
-        if not self._record(job, message) and not self._producer.accept(self.keys(job.queue_name), [job]):
-            self.logger.info("Job %s is known already: it was not enqueued a second time.", job.job_id)
+        if not self._record(job, message):
+            new, others = self._producer.accept(self.keys(job.queue_name), [job])
+            if not new:
+                self.logger.info("Job %s is known already: it was not enqueued a second time.", job.job_id)
+            if others or job.job_id != message.message_id:
+                message = message.copy(message_id=others.get(0, job.job_id))
         hooks.after("after_enqueue", self, message, delay)
         return message
 
@@ -255,7 +263,7 @@ class JobyardBroker(dramatiq.Broker):
                 by_queue[message.queue_name].append(job)
         for name, jobs in by_queue.items():
             for some in pages(jobs, _BULK):
-                new += self._producer.accept(self.keys(name), some)
+                new += self._producer.accept(self.keys(name), some)[0]
         for message in sent:
             hooks.after("after_enqueue", self, message, delay)
         return new
@@ -272,9 +280,17 @@ class JobyardBroker(dramatiq.Broker):
         self.keys(message.queue_name)  # Likewise where that can't be a queue's name.
         if delay is not None and delay > LONGEST_DELAY:
             raise ValueError(f"a delay of {delay} ms is more than 20 years")
+        if isinstance(message.options.get("expires"), timedelta):
+            message = message.copy(options={"expires": milliseconds(message.options["expires"])})
         priority = self.priority_of(message)
         wait = 0 if delay is None or delay < 0 else int(delay)
-        return FollowUp(message.queue_name, message.message_id, seal(message, priority), priority, wait)
+        wishes = wishes_of(message, self.actors.get(message.actor_name))
+        job_id = message.message_id
+        if "idempotency_key" in message.options:
+            job_id = id_for(str(message.options["idempotency_key"]), message.queue_name)
+        return FollowUp(
+            message.queue_name, job_id, seal(message, priority), priority, wait, wishes.pack() if wishes else b""
+        )
 
     def priority_of(self, message: Message[Any]) -> int:
         """The message's own priority, else its actor's, else the default."""
@@ -331,8 +347,8 @@ class JobyardBroker(dramatiq.Broker):
 
     def configure(self, queue_name: str, policy: QueuePolicy) -> QueuePolicy:
         """Change those parts of a queue's policy that are set in `policy`. Returns the whole policy."""
-        fields = {name: value for name, value in policy.to_fields().items() if name in policy.model_fields_set}
         self.announce([queue_name])
+        fields = policy.to_fields()
         flat = [part for pair in fields.items() for part in pair]
         reply = self.link.call(script("configure"), self.keys(queue_name).all, flat)
         if "ageing" in fields:

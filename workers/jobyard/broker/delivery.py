@@ -59,13 +59,17 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class FollowUp:
-    """A job that is accepted together with the end of this one, or not at all. `delay` is in milliseconds."""
+    """A job on its way to Redis: alone, or together with the end of the one that it follows from.
+
+    `delay` is in milliseconds; `wishes` are packed, see `wishes`.
+    """
 
     queue_name: str
     job_id: str
     envelope: bytes
     priority: int
     delay: int
+    wishes: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,6 +183,7 @@ class Exchange:
             operations += _end(delivery, number_of(delivery.queue_name))
             for job in delivery.follow_ups:
                 operations += (number_of(job.queue_name), job.job_id, job.envelope, job.priority, job.delay)
+                operations.append(job.wishes)
 
         names = [keys.name for keys in all_keys]
         head = (self._number, self._token, self._lease, min(want, _BULK), len(self._fetching), len(all_keys))

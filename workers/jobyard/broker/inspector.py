@@ -24,12 +24,13 @@ from jobyard.priority import Priority
 if TYPE_CHECKING:
     from jobyard.broker.broker import JobyardBroker
 
-State = Literal["delayed", "waiting", "active", "dead", "completed", "cancelled"]
+State = Literal["delayed", "waiting", "parked", "active", "dead", "completed", "cancelled"]
 
 #: Where the jobs of each state lie, and whether the newest come first in a list.
 PLACES: Final[dict[State, tuple[str, bool]]] = {
     "waiting": ("ready", False),
     "delayed": ("scheduled", False),
+    "parked": ("parked", False),
     "active": ("active", False),
     "dead": ("dead", True),
     "completed": ("completed", True),
@@ -91,7 +92,7 @@ class QueueStats:
 
     Attributes:
         now: the server's time in milliseconds.
-        waiting, delayed, active, dead: jobs that are there now.
+        waiting, delayed, parked, active, dead: jobs that are there now. Parked ones wait for a slot of their key.
         kept_completed, kept_cancelled: ended jobs that can still be looked up.
         envelopes: jobs of which anything is stored.
         next_due: when the next delayed job becomes due, in milliseconds; None: there is none.
@@ -105,6 +106,7 @@ class QueueStats:
     now: int
     waiting: int
     delayed: int
+    parked: int
     active: int
     dead: int
     kept_completed: int
@@ -128,12 +130,13 @@ class QueueStats:
         """Accepted jobs that are nowhere. Anything but 0 is a bug, or somebody changed keys by hand."""
         count = self.counts.get
         gone = count("completed", 0) + count("cancelled", 0) + count("discarded", 0) + count("evicted", 0)
-        return count("accepted", 0) - self.waiting - self.delayed - self.active - self.dead - gone
+        return count("accepted", 0) - self.waiting - self.delayed - self.parked - self.active - self.dead - gone
 
     @property
     def orphaned(self) -> int:
         """Envelopes that belong to no place. Anything but 0 is a bug."""
-        places = self.waiting + self.delayed + self.active + self.dead + self.kept_completed + self.kept_cancelled
+        places = self.waiting + self.delayed + self.parked + self.active + self.dead
+        places += self.kept_completed + self.kept_cancelled
         return self.envelopes - places
 
 
@@ -151,12 +154,12 @@ class Inspector:
     def stats(self, queue: str) -> QueueStats:
         """The ledger of a queue."""
         reply = self._broker.link.call(script("stats"), self._keys(queue).all)
-        now, waiting, delayed, active, dead, completed, cancelled, envelopes, due, first, counts, policy = reply
+        now, waiting, delayed, parked, active, dead, completed, cancelled, envelopes, due, first, counts, policy = reply
         tally = {name: int(value) for name, value in _pairs(counts).items()}
         for own in ("tick", "seen", "grace"):
             tally.pop(own, None)
         return QueueStats(
-            queue, now, waiting, delayed, active, dead, completed, cancelled, envelopes, due or None,
+            queue, now, waiting, delayed, parked, active, dead, completed, cancelled, envelopes, due or None,
             (_content(first).timestamp or None) if first else None, tally, QueuePolicy.from_fields(_pairs(policy)),
         )  # fmt: skip
 
@@ -182,8 +185,10 @@ class Inspector:
         place, newest_first = PLACES[state]
         command = b"ZREVRANGE" if newest_first else b"ZRANGE"
         key = self._keys(queue)[place]
-        ids = self._broker.link.command(command, key, offset, offset + limit - 1, key=key)
-        return [job for job in self.jobs_by_id(queue, [one.decode() for one in ids]) if job.state == state]
+        members = self._broker.link.command(command, key, offset, offset + limit - 1, key=key)
+        # A parked job's member is key NUL position NUL id.
+        ids = [member.rpartition(b"\0")[2].decode() for member in members]
+        return [job for job in self.jobs_by_id(queue, ids) if job.state == state]
 
     def wait(self, job_id: str, *, queue: str, deadline: float, expected: bool = False) -> Job | None:
         """Block until a job has ended or `time.monotonic()` reaches the deadline. Woken by Redis; doesn't poll.

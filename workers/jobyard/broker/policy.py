@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Milliseconds = Annotated[int, Field(ge=0)]
+Period = Annotated[int, Field(ge=1, le=366 * 86_400_000)]
+Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0, le=1_000_000)]
+
+#: Fields of the HASH for weights begin with this.
+_WEIGHT: Final = "weight:"
 
 
 class QueuePolicy(BaseModel):
@@ -21,6 +27,14 @@ class QueuePolicy(BaseModel):
         completed_ttl: for how many milliseconds. Default 1 hour.
         cancelled, cancelled_ttl: the same for cancelled jobs. Default 10,000 for 1 day.
         dead, dead_ttl: the same for dead letters. Default 100,000 for 30 days. What has to go is counted as `evicted`.
+        concurrency: how many of the queue's jobs run at the same time, in the whole fleet. None: no limit.
+        key_concurrency: the same for the jobs of one key; 1 is strict order in each key.
+        rate, rate_period, rate_burst: so many jobs start in a period (milliseconds, default 1,000), evenly spaced, but so many
+            (default 1) may start at once after a pause. None: no limit.
+        key_rate, key_rate_period, key_rate_burst: the same for the jobs of one key.
+        rate_mode: `hold` (the default): a job that exceeds a rate waits for its slot; `reject`: it is not accepted.
+        fair: keys take turns, in proportion to `weights`; a key with many jobs doesn't delay the others. Not with ageing.
+        weights: by key; those that are not named have 1.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -33,14 +47,40 @@ class QueuePolicy(BaseModel):
     cancelled_ttl: Milliseconds | None = None
     dead: Annotated[int, Field(ge=0)] | None = None
     dead_ttl: Milliseconds | None = None
+    concurrency: Count | None = None
+    key_concurrency: Count | None = None
+    rate: Rate | None = None
+    rate_period: Period | None = None
+    rate_burst: Count | None = None
+    key_rate: Rate | None = None
+    key_rate_period: Period | None = None
+    key_rate_burst: Count | None = None
+    rate_mode: Literal["hold", "reject"] | None = None
+    fair: bool | None = None
+    weights: dict[str, Annotated[float, Field(ge=0.01, le=1000)]] | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.fair and self.ageing is not None:
+            raise ValueError("fair and ageing can't be combined: both decide a job's position")
+        return self
 
     def to_fields(self) -> dict[str, str]:
-        """As the fields of the policy HASH; '' where the default holds."""
-        fields = self.model_dump()
-        return {name: "" if value is None else f"{value:d}" if isinstance(value, bool) else str(value)
-                for name, value in fields.items()}  # fmt: skip
+        """Those parts that are set, as the fields of the policy HASH; '' where the default shall hold."""
+        fields = self.model_dump(include=self.model_fields_set)
+        weights = fields.pop("weights", None)
+        texts = {name: _text(value) for name, value in fields.items()}
+        return texts | {_WEIGHT + key: str(weight) for key, weight in (weights or {}).items()}
 
     @classmethod
     def from_fields(cls, fields: dict[str, str]) -> QueuePolicy:
         """From the fields of the policy HASH; fields of a newer version are left aside."""
-        return cls.model_validate({name: value for name, value in fields.items() if name in cls.model_fields})
+        known = {name: value for name, value in fields.items() if name in cls.model_fields}
+        weights = {name.removeprefix(_WEIGHT): value for name, value in fields.items() if name.startswith(_WEIGHT)}
+        return cls.model_validate({**known, "weights": weights or None})
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return str(int(value)) if isinstance(value, bool) else str(value)

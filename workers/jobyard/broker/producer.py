@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from redis.connection import AbstractConnection
 
@@ -18,6 +18,11 @@ from jobyard.broker.keys import QueueKeys
 from jobyard.broker.link import Link
 from jobyard.broker.scripts import Argument, pack, script
 from jobyard.broker.server import Server
+from jobyard.errors import RateLimitExceeded
+
+#: Answers of `enqueue.lua` besides a count.
+_APPLIED_BEFORE: Final = -1
+_REJECTED: Final = -2
 
 
 class Producer:
@@ -62,13 +67,15 @@ class Producer:
             local.calls = 0
         return link
 
-    def accept(self, queue: QueueKeys, jobs: Sequence[FollowUp]) -> int:
+    def accept(self, queue: QueueKeys, jobs: Sequence[FollowUp]) -> tuple[int, dict[int, str]]:
         """Enqueue jobs of one queue in one call: all of them, or none.
 
         Returns:
-            How many were new.
+            How many were new; and, for unique jobs that were not accepted since another has their key, the index and that
+            other one's id.
 
         Raises:
+            RateLimitExceeded: the queue's policy is to reject jobs that exceed its rate; none was accepted.
             BrokerUnavailableError: it is not known whether they were accepted.
             BrokerFullError, BrokerRefusedError: they were not.
         """
@@ -79,25 +86,28 @@ class Producer:
         local.calls += 1
         arguments: list[Argument] = [local.calls]
         for job in jobs:
-            arguments += (job.job_id, job.envelope, job.priority, job.delay)
+            arguments += (job.job_id, job.envelope, job.priority, job.delay, job.wishes)
         all_keys = (queue.call(local.caller), *queue.all)
         durability = self._durability_of(queue.name)
         confirm = checks.confirmation(durability, self._replicas, self._patience)
         if confirm is None:
-            new = link.call(script("enqueue"), all_keys, arguments)
+            reply = link.call(script("enqueue"), all_keys, arguments)
         else:
             try:
-                new, reply = link.call_and_confirm(script("enqueue"), all_keys, arguments, pack(confirm))
+                reply, written = link.call_and_confirm(script("enqueue"), all_keys, arguments, pack(confirm))
             except BrokerRefusedError as error:
                 raise checks.explain_unconfirmed(error) from None
-            if not checks.confirmed(durability, self._replicas, reply):
+            if not checks.confirmed(durability, self._replicas, written):
                 raise BrokerUnavailableError(
                     f"the job is accepted, but its durability {durability!r} was not confirmed within {self._patience:g} s"
                 )
         if queue.name not in self._announced:
             self.announce([queue.name])  # We had to connect anew, perhaps to a server that has lost its data.
-        # -1: this very call had been applied, and its reply got lost.
-        return len(jobs) if new < 0 else int(new)
+        new = int(reply[0])
+        if new == _REJECTED:
+            raise RateLimitExceeded(queue.name, int(reply[1]) / 1000)
+        others = {index - 1: job_id.decode() for index, job_id in zip(reply[1::2], reply[2::2], strict=True)}
+        return (len(jobs) - len(others) if new == _APPLIED_BEFORE else new), others
 
     def announce(self, queue_names: Iterable[str]) -> None:
         """Enter queues into the registry, so that they can be listed."""

@@ -6,6 +6,7 @@
 --@include queue
 --@include clock
 --@include wake
+--@include traits
 local q = queue_at(1)
 for i = 1, #ARGV, 2 do
   local name, value = ARGV[i], ARGV[i + 1]
@@ -22,5 +23,15 @@ for i = 1, #ARGV, 2 do
     redis.call('HSET', q.policy, name, value)
   end
 end
+-- Limits may have changed: parked jobs return, and are parked again if they must.
+local rows
+repeat
+  rows = redis.call('ZRANGE', q.parked, 0, 999)
+  for _, row in ipairs(rows) do
+    local position, id = string.match(row, '^[^%z]*%z([^%z]*)%z(.*)$')
+    redis.call('ZREM', q.parked, row)
+    redis.call('ZADD', q.ready, tonumber(position), id)
+  end
+until #rows < 1000
 wake(q)
 return redis.call('HGETALL', q.policy)

@@ -5,6 +5,8 @@
 --   Reply how many were there
 --@include queue
 --@include clock
+--@include wake
+--@include traits
 --@include retention
 --@include leave
 local q = queue_at(1)

@@ -1,19 +1,72 @@
 -- Accept new jobs into one queue.
 --   KEYS  1: the caller's call number; then the queue's keys
---   ARGV  1: call number; then four for each job: id, envelope, priority (0-100), delay in ms (0: now)
---   Reply how many jobs were new; -1 if this very call was applied before (its reply got lost)
+--   ARGV  1: call number; then five for each job: id, envelope, priority (0-100), delay in ms (0: now), wishes (see arrive.lua)
+--   Reply {how many jobs were new, then index and id of each job that stands in the way of a unique one}
+--         {-1, …} if this very call was applied before (its reply got lost)
+--         {-2, ms} if the queue's rate is exceeded and its policy is to reject: nothing was accepted; come back then
 -- Known ids are left alone, in whatever state the job is. Refused when Redis is out of memory.
 --@include once
 --@include queue
 --@include clock
 --@include position
 --@include wake
+--@include traits
+--@include retention
+--@include rates
 --@include arrive
-if applied_before(KEYS[1], ARGV[1]) then
-  return -1
-end
+local q = queue_at(2)
 local jobs = {}
-for i = 2, #ARGV, 4 do
-  jobs[#jobs + 1] = {ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])}
+for i = 2, #ARGV, 5 do
+  jobs[#jobs + 1] = {ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), ARGV[i + 4]}
 end
-return arrive(queue_at(2), jobs)
+
+if applied_before(KEYS[1], ARGV[1]) then
+  local reply = {-1}
+  for i = 1, #jobs do
+    local unique = jobs[i][5] ~= '' and parse_wishes(jobs[i][5]).unique or ''
+    local holder = unique ~= '' and redis.call('HGET', q.unique, unique)
+    local other = holder and string.match(holder, '^%S+ (.*)$')
+    if other and other ~= jobs[i][1] then
+      reply[#reply + 1] = i
+      reply[#reply + 1] = other
+    end
+  end
+  return reply
+end
+
+local mode = redis.call('HGET', q.policy, 'rate_mode')
+if mode == 'reject' then
+  local policy = read_policy(q)
+  local saved = {}
+  for i = 1, #jobs do
+    local key = jobs[i][5] ~= '' and parse_wishes(jobs[i][5]).key or ''
+    local checks = {}
+    if policy.rate then
+      checks[#checks + 1] = {'', policy.rate, policy.rate_period, policy.rate_burst}
+    end
+    if policy.key_rate and key ~= '' then
+      checks[#checks + 1] = {key, policy.key_rate, policy.key_rate_period, policy.key_rate_burst}
+    end
+    for _, check in ipairs(checks) do
+      local at = next_start(q, unpack(check))
+      if at > now then
+        -- All or nothing: what was charged for the jobs before is given back.
+        for name, score in pairs(saved) do
+          if score then
+            redis.call('ZADD', q.rates, score, name)
+          else
+            redis.call('ZREM', q.rates, name)
+          end
+        end
+        return {-2, at - now}
+      end
+      if saved[check[1]] == nil then
+        saved[check[1]] = redis.call('ZSCORE', q.rates, check[1])
+      end
+      charge(q, check[1], check[2], check[3])
+    end
+  end
+end
+
+local new, taken = arrive(q, jobs)
+return {new, unpack(taken)}

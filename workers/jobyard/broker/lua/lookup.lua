@@ -5,27 +5,36 @@
 --   Reply for each id a list: {id, state, score, envelope, run, result, errors, progress, position in `ready` from 0 or -1,
 --         '1' if it shall be cancelled}; state 'unknown' and nothing else where there is no such job
 --@include queue
+--@include traits
 local q = queue_at(1)
 local PLACES = {
   {'ready', 'waiting'}, {'scheduled', 'delayed'}, {'active', 'active'}, {'completed', 'completed'}, {'dead', 'dead'},
   {'cancelled', 'cancelled'},
 }
-local reply = {}
-for i = 1, #ARGV do
-  local id, entry = ARGV[i], nil
+
+-- Where a job is: its state and the score of its place.
+local function place_of(id)
   for _, place in ipairs(PLACES) do
     local score = redis.call('ZSCORE', q[place[1]], id)
     if score then
-      entry = {
-        id, place[2], score, redis.call('HGET', q.jobs, id) or '', redis.call('HGET', q.runs, id) or '',
-        redis.call('HGET', q.results, id) or '', redis.call('HGET', q.errors, id) or '',
-        redis.call('HGET', q.progress, id) or '',
-        place[1] == 'ready' and redis.call('ZRANK', q.ready, id) or -1,
-        redis.call('HEXISTS', q.cancels, id) == 1 and '1' or '',
-      }
-      break
+      return place[2], score
     end
   end
-  reply[i] = entry or {id, 'unknown'}
+  if parked_row(q, id) then
+    return 'parked', '0'
+  end
+end
+
+local reply = {}
+for i = 1, #ARGV do
+  local id = ARGV[i]
+  local state, score = place_of(id)
+  reply[i] = not state and {id, 'unknown'} or {
+    id, state, score, redis.call('HGET', q.jobs, id) or '', redis.call('HGET', q.runs, id) or '',
+    redis.call('HGET', q.results, id) or '', redis.call('HGET', q.errors, id) or '',
+    redis.call('HGET', q.progress, id) or '',
+    state == 'waiting' and redis.call('ZRANK', q.ready, id) or -1,
+    redis.call('HEXISTS', q.cancels, id) == 1 and '1' or '',
+  }
 end
 return reply

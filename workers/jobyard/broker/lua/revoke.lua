@@ -9,6 +9,7 @@
 --@include queue
 --@include clock
 --@include wake
+--@include traits
 --@include retention
 --@include leave
 --@include complete

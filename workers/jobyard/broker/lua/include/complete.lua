@@ -1,6 +1,7 @@
 -- Jobs that are active now are done. `results` is a flat list of ids and results, for those that have one.
 local function complete(q, policy, ids, results)
-  redis.call('ZREM', q.active, unpack(ids))
+  leave_active(q, ids)
+  release_unique(q, ids, 'end')
   redis.call('HINCRBY', q.counts, 'completed', #ids)
   if redis.call('EXISTS', q.cancels) == 1 then
     redis.call('HDEL', q.cancels, unpack(ids))

@@ -34,8 +34,19 @@ local function parse_run(run)
   return {caller = caller, call = call, attempt = tonumber(attempt), started = started, position = position}
 end
 
-local function cancel_now(q, id)
-  redis.call('ZREM', q.active, id)
+local function leave_active(q, ids)
+  redis.call('ZREM', q.active, unpack(ids))
+  if free_slots(q, ids) > 0 then
+    wake(q)
+  end
+end
+
+-- `active`: it runs now; otherwise it was waiting, and has been taken from there.
+local function cancel_now(q, id, active)
+  if active then
+    leave_active(q, {id})
+  end
+  release_unique(q, {id}, 'end')
   redis.call('HDEL', q.cancels, id)
   redis.call('ZADD', q.cancelled, now, id)
   redis.call('HINCRBY', q.counts, 'cancelled', 1)
@@ -45,9 +56,9 @@ end
 -- Back to its old position. `counted`: the attempt that just ended counts.
 local function put_back(q, id, run, counted)
   if redis.call('HDEL', q.cancels, id) == 1 then
-    return cancel_now(q, id)
+    return cancel_now(q, id, true)
   end
-  redis.call('ZREM', q.active, id)
+  leave_active(q, {id})
   if not counted then
     redis.call('HSET', q.runs, id, table.concat({'-', '-', run.attempt - 1, run.started, run.position}, ' '))
   end

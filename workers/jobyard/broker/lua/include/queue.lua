@@ -1,7 +1,8 @@
 -- The keys of the queue whose first key is KEYS[first]. The order is that of keys.py.
 local FIELDS = {
   'jobs', 'ready', 'scheduled', 'active', 'runs', 'dead', 'completed', 'cancelled', 'results', 'errors', 'progress',
-  'cancels', 'counts', 'policy', 'wake', 'timer', 'waiting',
+  'cancels', 'counts', 'policy', 'wake', 'timer', 'waiting', 'traits', 'slots', 'rates', 'fair',
+  'parked', 'unique', 'expires',
 }
 
 local function queue_at(first)

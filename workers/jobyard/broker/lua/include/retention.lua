@@ -14,6 +14,10 @@ local function forget(q, ids)
     redis.call('HDEL', q.results, unpack(some))
     redis.call('HDEL', q.errors, unpack(some))
     redis.call('HDEL', q.progress, unpack(some))
+    if has_traits(q) then
+      release_unique(q, some, 'end')
+      redis.call('HDEL', q.traits, unpack(some))
+    end
   end
 end
 
@@ -34,12 +38,18 @@ local function trim(q, place, policy)
   return #old
 end
 
-local RETENTION = {'completed', 'completed_ttl', 'cancelled', 'cancelled_ttl', 'dead', 'dead_ttl'}
+local LIMITS = {
+  'concurrency', 'key_concurrency', 'rate', 'rate_period', 'rate_burst', 'key_rate', 'key_rate_period', 'key_rate_burst',
+}
 local function read_policy(q)
-  local values = redis.call('HMGET', q.policy, 'paused', 'ageing', unpack(RETENTION))
-  local policy = {paused = values[1], ageing = values[2]}
-  for i = 1, #RETENTION do
-    policy[RETENTION[i]] = values[i + 2]
+  local policy = {}
+  local all = redis.call('HGETALL', q.policy)
+  for i = 1, #all, 2 do
+    policy[all[i]] = all[i + 1]
   end
+  for _, name in ipairs(LIMITS) do
+    policy[name] = tonumber(policy[name])
+  end
+  policy.limited = policy.concurrency or policy.key_concurrency or policy.rate or policy.key_rate
   return policy
 end

@@ -1,0 +1,74 @@
+-- Every fetch looks after its queues: expired leases, due jobs, jobs that expire, retention. A bounded number a call.
+-- A lease is renewed when a third of it is over, and an idle worker asks as often. So after a silence of half a lease nobody
+-- could speak to Redis, and leases may have run out for no other reason: then workers get this long to come back with what
+-- they have, before their jobs are taken for abandoned.
+local GRACE = 5000
+
+local function grace_of(q)
+  local seen, grace = unpack(redis.call('HMGET', q.counts, 'seen', 'grace'))
+  seen, grace = tonumber(seen or now), tonumber(grace or 0)
+  if now - seen > lease / 2 then
+    grace = now + GRACE
+    redis.call('HSET', q.counts, 'grace', exact(grace))
+  end
+  if now - seen > lease / 15 or seen == now then
+    redis.call('HSET', q.counts, 'seen', exact(now)) -- as renew.lua does
+  end
+  return grace
+end
+
+-- A job that was not started in time.
+local function bury_expired(q, id)
+  local run = redis.call('HGET', q.runs, id)
+  local attempt = run and parse_run(run).attempt or 0
+  remember_error(q, id, attempt, exact(now), '{"error":"Expired","message":"the job was not started in time"}')
+  release_unique(q, {id}, 'end')
+  redis.call('ZADD', q.dead, with_priority(now, priority_of(redis.call('HGET', q.jobs, id))), id)
+  redis.call('HINCRBY', q.counts, 'failed', 1)
+  announce(q, {id})
+end
+
+local graces = {}
+
+local function look_after(i, q, policy)
+  graces[i] = grace_of(q)
+  if graces[i] <= now then
+    local expired = redis.call('ZRANGEBYSCORE', q.active, '-inf', now, 'LIMIT', 0, 100)
+    if #expired > 0 then
+      recover(q, expired, '{"error":"LeaseExpired","message":"the worker stopped renewing its lease"}')
+    end
+  end
+
+  local due = redis.call('ZRANGEBYSCORE', q.scheduled, '-inf', '(' .. now + 1, 'WITHSCORES', 'LIMIT', 0, 500)
+  if #due > 0 then
+    local band = band_of(policy.ageing)
+    local ready, ids = {}, {}
+    for j = 1, #due, 2 do
+      local ms, priority = split_priority(due[j + 1])
+      ready[#ready + 1] = priority * band + tick_of(ms)
+      ready[#ready + 1] = due[j]
+      ids[#ids + 1] = due[j]
+    end
+    redis.call('ZREM', q.scheduled, unpack(ids))
+    redis.call('ZADD', q.ready, unpack(ready))
+  end
+
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', q.expires, '-inf', now, 'LIMIT', 0, 200)) do
+    redis.call('ZREM', q.expires, name)
+    local kind, id = string.match(name, '^(%a+)%z(.*)$')
+    if kind == 'unique' then
+      redis.call('HDEL', q.unique, id)
+    elseif redis.call('ZREM', q.ready, id) + redis.call('ZREM', q.scheduled, id) > 0 or unparked(q, id) then
+      bury_expired(q, id)
+    end
+  end
+  redis.call('ZREMRANGEBYSCORE', q.rates, '-inf', now - 1000)
+
+  trim(q, 'completed', policy)
+  trim(q, 'cancelled', policy)
+  local evicted = trim(q, 'dead', policy)
+  if evicted > 0 then
+    redis.call('HINCRBY', q.counts, 'evicted', evicted)
+    reply[3] = reply[3] + evicted
+  end
+end

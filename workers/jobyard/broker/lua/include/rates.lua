@@ -1,0 +1,16 @@
+-- Rate limits by GCRA: `rates` holds, for each key ('' is the whole queue), the time at which its jobs would be exactly on
+-- schedule. With a burst of b, b jobs may start at once; after that one every period / rate.
+
+-- When the next job of `key` may start: `now`, or later. Takes nothing.
+local function next_start(q, key, rate, period, burst)
+  local step = (period or 1000) / rate
+  local on_schedule = tonumber(redis.call('ZSCORE', q.rates, key)) or now
+  return math.max(now, math.ceil(on_schedule - ((burst or 1) - 1) * step))
+end
+
+-- A job of `key` starts, now or at the time that `next_start` gave it.
+local function charge(q, key, rate, period)
+  local step = (period or 1000) / rate
+  local on_schedule = tonumber(redis.call('ZSCORE', q.rates, key)) or now
+  redis.call('ZADD', q.rates, math.max(now, on_schedule) + step, key)
+end

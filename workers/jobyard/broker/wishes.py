@@ -1,0 +1,143 @@
+"""What a job may ask for at enqueue besides its priority and delay: a key, uniqueness, and a time by which it must start.
+
+From the message's options, else from its actor's:
+
+- `key`: whose job it is, a tenant for instance. Limits and turns by key are the queue's policy.
+- `unique`: no second job with the same key is accepted while the first one has it. `unique_until` says how long that is:
+  `"start"`, `"finish"` (the default) or a number of seconds. With `debounce` a new job replaces one that still waits.
+- `expires`: milliseconds (or a timedelta) by which the job must have started; then it becomes a dead letter.
+- `idempotency_key`: makes the job's id, so that sending it again gives the first job and its result.
+
+On a message, `key` and `unique` are the text itself. On an actor they say where to find it: the name of an argument, or a
+function of all arguments; `unique=True` takes all arguments together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+from dramatiq import Actor, Message
+
+OPTIONS: Final = frozenset({"key", "unique", "unique_until", "debounce", "expires"})
+LONGEST_KEY: Final = 256
+_NAMESPACE: Final = uuid.UUID("6f6d2f0b-5d0e-4c7e-9d53-6a8f1c1a0c11")
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """As `arrive.lua` takes them. `until` is `start`, `end`, or milliseconds; `expires` is in milliseconds."""
+
+    key: str = ""
+    unique: str = ""
+    until: str = "end"
+    replace: bool = False
+    expires: int | None = None
+
+    def pack(self) -> bytes:
+        """As one argument of the script; empty where nothing is wished."""
+        if not self.key and not self.unique and self.expires is None:
+            return b""
+        mode = ("+" if self.replace else "") + self.until
+        expires = "" if self.expires is None else str(self.expires)
+        return "\0".join((self.key, self.unique, mode, expires)).encode()
+
+
+def wishes_of(message: Message[Any], actor: Actor[..., Any] | None) -> Wishes | None:
+    """What a message asks for; None: nothing.
+
+    Raises:
+        ValueError: it asks for what can't be.
+    """
+    own = message.options
+    declared = actor.options if actor is not None else {}
+    if not (OPTIONS & own.keys() or OPTIONS & declared.keys()):
+        return None
+    until = own.get("unique_until", declared.get("unique_until", "finish"))
+    expires = own.get("expires", declared.get("expires"))
+    return Wishes(
+        key=_text("key", own, declared, message, actor),
+        unique=_text("unique", own, declared, message, actor),
+        until=_until(until),
+        replace=bool(own.get("debounce", declared.get("debounce", False))),
+        expires=None if expires is None else milliseconds(expires),
+    )
+
+
+def id_for(idempotency_key: str, queue_name: str) -> str:
+    """The id of the job that an idempotency key stands for."""
+    return str(uuid.uuid5(_NAMESPACE, f"{queue_name}\0{idempotency_key}"))
+
+
+def _text(
+    name: str, own: dict[str, Any], declared: dict[str, Any], message: Message[Any], actor: Actor[..., Any] | None
+) -> str:
+    if name in own:
+        found = own[name]
+    else:
+        source = declared.get(name)
+        if source is None or source is False:
+            return ""
+        assert actor is not None
+        if source is True:
+            found = _digest(message)
+        elif callable(source):
+            found = source(*message.args, **message.kwargs)
+        else:
+            found = _argument(actor, source, message)
+    if found is None:
+        return ""
+    text = str(found)
+    if "\0" in text or len(text) > LONGEST_KEY:
+        raise ValueError(
+            f"{name} of a job is a text of at most {LONGEST_KEY} characters without NUL, not {text[:80]!r}"
+        )
+    return text
+
+
+def _digest(message: Message[Any]) -> str:
+    content = msgspec.json.encode((message.actor_name, message.args, message.kwargs), order="sorted")
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def _argument(actor: Actor[..., Any], name: str, message: Message[Any]) -> Any:
+    if name in message.kwargs:
+        return message.kwargs[name]
+    names = _positions(actor.fn)
+    if name in names and names.index(name) < len(message.args):
+        return message.args[names.index(name)]
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _positions(fn: Any) -> tuple[str, ...]:
+    return tuple(inspect.signature(fn).parameters)
+
+
+def _until(until: Any) -> str:
+    if until == "start":
+        return "start"
+    if until == "finish":
+        return "end"
+    if isinstance(until, int | float) and not isinstance(until, bool) and until > 0:
+        return str(int(until * 1000))
+    raise ValueError(f"unique_until is 'start', 'finish' or a number of seconds, not {until!r}")
+
+
+def milliseconds(expires: Any) -> int:
+    """A number of milliseconds, or a timedelta, as milliseconds.
+
+    Raises:
+        ValueError: it is neither, or not more than 0.
+    """
+    if isinstance(expires, timedelta):
+        expires = expires.total_seconds() * 1000
+    if not isinstance(expires, int | float) or expires <= 0:
+        raise ValueError(f"expires is a number of milliseconds, or a timedelta, more than 0, not {expires!r}")
+    return int(expires)
