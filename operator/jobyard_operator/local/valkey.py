@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -82,6 +83,10 @@ class Valkey:
     def stop(self) -> None:
         """Write everything to disk, and end it."""
         self._child.stop(_STOP)
+        if self.socket.parent != self._directory.valkey:
+            # Not where it is still in use; not where a killed server left its socket.
+            with contextlib.suppress(OSError):
+                self.socket.parent.rmdir()
 
     def answers(self) -> bool:
         """Whether it is there and has read its data."""
