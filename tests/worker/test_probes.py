@@ -116,7 +116,7 @@ def test_a_request_without_end_is_cut_off() -> None:
 
 
 def test_slow_clients_are_cut_off_and_keep_nobody_else_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probes, "PATIENCE", 0.5)
+    monkeypatch.setattr(probes, "PATIENCE", 1.0)
 
     async def client(port: int, worker: Worker) -> None:
         # Some say nothing, and some don't read what they have asked for.
@@ -128,11 +128,11 @@ def test_slow_clients_are_cut_off_and_keep_nobody_else_waiting(monkeypatch: pyte
         begun = time.monotonic()
         _, body = await ask(port, b"GET /livez HTTP/1.1\r\n\r\n")
         assert body == b"ok\n"
-        assert time.monotonic() - begun < 0.4
+        assert time.monotonic() - begun < 0.9
         for reader, _ in silent[:10]:
             async with asyncio.timeout(3):
                 assert await _rest(reader) == b""
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 4
         for _, writer in silent:
             writer.close()
 
@@ -145,7 +145,7 @@ def test_however_many_connections_are_held_open_the_next_one_is_answered() -> No
         begun = time.monotonic()
         _, body = await ask(port, b"GET /livez HTTP/1.1\r\n\r\n")
         assert body == b"ok\n"
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 2.5
         # The oldest have gone.
         async with asyncio.timeout(1):
             assert await _rest(held[0][0]) == b""
