@@ -106,8 +106,6 @@ def test_an_exception_that_can_not_say_what_it_is(program: Any) -> None:
     assert job.errors[-1]["error"] == "Odd"
 
 
-def test_system_exit_after_a_job_ends_no_thread_of_ours(program: Any, topic: str) -> None:
-    if program.engine == "dramatiq":
-        pytest.skip("it ends a thread of Dramatiq's own worker, and the job with it runs again")
+def test_system_exit_after_a_job_ends_no_thread(program: Any, topic: str) -> None:
     for hook in ("after_process_message", "before_ack", "after_ack"):
         assert send(program, topic, hook, "exit").get_result(block=True) == "result"

@@ -31,9 +31,17 @@ def test_the_time_limit_of_the_list_holds(program: Any) -> None:
     assert job.errors[-1]["error"] == "TimeLimitExceeded"
 
 
+def test_a_time_limit_ends_with_the_job_and_not_with_what_comes_after_it(program: Any, topic: str) -> None:
+    """In Dramatiq the clock runs on, and such a job would be taken for one that exceeded its limit."""
+    message = program.is_done_at_once.send_with_options(args=(topic,), take_your_time=True)
+    assert message.get_result(block=True) == "done"
+    assert program.notes(topic) == ["ran"]
+
+
 def test_results_are_kept_although_the_list_names_none(program: Any) -> None:
     assert [type(one).__name__ for one in program.broker.middleware] == [
-        "AgeLimit", "TimeLimit", "Callbacks", "Pipelines", "CurrentMessage", "Stubborn", "Results", "ResultLifetimes",
+        "AgeLimit", "TimeLimit", "Callbacks", "Pipelines", "CurrentMessage", "TakesItsTime", "Stubborn",
+        "Results", "ResultLifetimes",
     ]  # fmt: skip
 
 

@@ -1,10 +1,11 @@
 """A list of middleware of the application's own, with retries that it has written itself."""
 
 import os
+import time
 from typing import Any
 
 import dramatiq
-from dramatiq.middleware import AgeLimit, Callbacks, CurrentMessage, Pipelines, Retries, TimeLimit
+from dramatiq.middleware import AgeLimit, Callbacks, CurrentMessage, Middleware, Pipelines, Retries, TimeLimit
 
 from dramatiq_programs.notebook import note
 from jobyard import JobyardBroker
@@ -21,6 +22,15 @@ class Stubborn(Retries):
             super().after_process_message(broker, message, result=result, exception=exception)
 
 
+class TakesItsTime(Middleware):
+    """Is at it for longer than the time limit, when the job has long been done."""
+
+    def after_process_message(self, broker: Any, message: Any, *, result: Any = None, exception: Any = None) -> None:
+        if message.options.get("take_your_time"):
+            for _ in range(40):
+                time.sleep(0.01)
+
+
 broker = JobyardBroker(
     os.environ["REDIS_URL"],
     namespace=os.environ["NAMESPACE"],
@@ -30,6 +40,7 @@ broker = JobyardBroker(
         Callbacks(),
         Pipelines(),
         CurrentMessage(),
+        TakesItsTime(),
         Stubborn(max_retries=2, min_backoff=1, max_backoff=2),
     ],
 )
@@ -51,6 +62,12 @@ def is_refused(topic: str, times: int) -> int:
     if message.options.get("refusals", 0) < times:
         raise ConnectionError("refused")
     return message.options["refusals"]
+
+
+@dramatiq.actor(max_retries=0)
+def is_done_at_once(topic: str) -> str:
+    note(topic, "ran")
+    return "done"
 
 
 @dramatiq.actor(max_retries=0)

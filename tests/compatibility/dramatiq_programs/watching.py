@@ -131,7 +131,7 @@ broker.add_middleware(Third("third"), before=Retries)
 dramatiq.set_broker(broker)
 
 
-@dramatiq.actor(queue_name="watched", label="blue", max_retries=1, min_backoff=1, max_backoff=2)
+@dramatiq.actor(queue_name="watched", label="blue", max_retries=1, min_backoff=50, max_backoff=100)
 def is_watched(*, topic: str, fails: int = 0) -> str:
     note(topic, "ran")
     if fails:

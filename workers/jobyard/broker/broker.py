@@ -7,7 +7,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
@@ -16,7 +16,7 @@ from typing import Any, Final
 import dramatiq
 from dramatiq import Message
 from dramatiq.errors import ActorNotFound, QueueJoinTimeout
-from dramatiq.middleware import Middleware, Retries
+from dramatiq.middleware import Middleware, Retries, ShutdownNotifications, TimeLimit
 from dramatiq.results import Results
 
 from jobyard.broker import keys
@@ -131,6 +131,10 @@ class JobyardBroker(dramatiq.Broker):
         """The hooks of the middleware as it is now."""
         if self._hooks is None:
             self._hooks = Hooks(self.middleware, self.logger)
+            # A time limit must not go on running while what comes after the job is done, and strike there.
+            self._end_hooks = Hooks(
+                self.middleware, self.logger, contained=BaseException, first=(TimeLimit, ShutdownNotifications)
+            )
         return self._hooks
 
     # The signals of a job come this way under Dramatiq's own worker only; ours calls the hooks itself.
@@ -142,18 +146,23 @@ class JobyardBroker(dramatiq.Broker):
                 raise Cancelled
         elif signal in ("worker_boot", "worker_shutdown"):
             self.worker_stops = signal == "worker_shutdown"
-        with self._recording(args if signal in ("ack", "nack") else ()):
-            self.hooks.before("before_" + signal, self, *args, **kwargs)
+        hooks = self.hooks
+        if signal in ("ack", "nack"):
+            with self.recording(args[0]):
+                self._end_hooks.before("before_" + signal, self, *args, **kwargs)
+        else:
+            hooks.before("before_" + signal, self, *args, **kwargs)
 
     def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
-        ended = signal in ("process_message", "skip_message")
-        with self._recording(args if ended else ()):
-            self.hooks.after("after_" + signal, self, *args, **kwargs)
-        if ended:
+        hooks = self.hooks
+        if signal in ("process_message", "skip_message"):
+            with self.recording(args[0]):
+                self._end_hooks.after("after_" + signal, self, *args, **kwargs)
             enter(None)
-
-    def _recording(self, args: tuple[Any, ...]) -> AbstractContextManager[None]:
-        return self.recording(args[0]) if args and isinstance(args[0], Delivery) else nullcontext()
+        elif signal in ("ack", "nack"):
+            self._end_hooks.after("after_" + signal, self, *args, **kwargs)
+        else:
+            hooks.after("after_" + signal, self, *args, **kwargs)
 
     @contextmanager
     def recording(self, delivery: Delivery) -> Iterator[None]:

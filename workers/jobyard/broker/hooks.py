@@ -21,6 +21,7 @@ class Hooks:
     Args:
         contained: what a hook may raise without stopping the others. A worker's thread must outlive even SystemExit; where
             applications call, Ctrl-C must get through.
+        first: kinds of middleware whose after-hooks are called before all others.
     """
 
     def __init__(
@@ -29,10 +30,12 @@ class Hooks:
         logger: logging.Logger,
         *,
         contained: type[BaseException] = Exception,
+        first: tuple[type[Middleware], ...] = (),
     ) -> None:
         self._middleware = tuple(middleware)
         self._logger = logger
         self._contained = contained
+        self._first = first
         self._bound: dict[str, tuple[Hook, ...]] = {}
 
     def bound(self, name: str) -> tuple[Hook, ...]:
@@ -40,7 +43,10 @@ class Hooks:
         found = self._bound.get(name)
         if found is None:
             empty = getattr(Middleware, name, None)
-            order = reversed(self._middleware) if name.startswith("after_") else self._middleware
+            order = list(self._middleware)
+            if name.startswith("after_"):
+                order.reverse()
+                order.sort(key=lambda one: not isinstance(one, self._first))
             found = tuple(getattr(one, name) for one in order if getattr(type(one), name, None) is not empty)
             self._bound[name] = found
         return found

@@ -78,8 +78,11 @@ class Waiter:
             f"{seconds + 1:.3f}",
             key=self._keys[0],
             seconds=seconds,
-            give_up=lambda: self._unblock(self._control),
+            give_up=self._give_up,
         )
+
+    def _give_up(self) -> None:
+        self._unblock(self._control)
 
     def _unblock(self, link: Link) -> bool:
         """Whether it was blocked."""
