@@ -12,11 +12,15 @@ from support.hand import Hand, message
 
 
 @pytest.fixture
-def hand(broker: JobyardBroker) -> Iterator[Callable[..., Hand]]:
+def hand(request: pytest.FixtureRequest) -> Iterator[Callable[..., Hand]]:
     """Makes workers played by hand: `hand("queue", …, lease=15)`. What they hold at the end stays leased."""
     made: list[Hand] = []
+    if "broker" in request.fixturenames:
+        request.getfixturevalue("broker")  # Made first, so that it is taken down last.
 
-    def make(*queues: str, lease: float = 15.0, broker: JobyardBroker = broker, patience: float = 2.0) -> Hand:
+    def make(*queues: str, lease: float = 15.0, broker: JobyardBroker | None = None, patience: float = 2.0) -> Hand:
+        if broker is None:
+            broker = request.getfixturevalue("broker")
         made.append(Hand(broker, list(queues or ("q",)), lease, patience))
         return made[-1]
 

@@ -110,6 +110,10 @@ class Server:
         """More of its configuration, from the next start on."""
         self._options.update(options)
 
+    def option(self, name: str) -> Words:
+        """What it was configured with."""
+        return self._options[name]
+
     def freeze(self) -> None:
         """Stop it in its tracks: connections stay open, nothing is answered."""
         self._signal(signal.SIGSTOP)

@@ -12,7 +12,16 @@ import dramatiq
 from dramatiq.errors import Retry
 from dramatiq.middleware import Interrupt
 
-__all__ = ["Cancelled", "FieldError", "JobyardError", "PayloadError", "PermanentError", "RateLimitExceeded", "Retry", "RetryAfter"]
+__all__ = [
+    "Cancelled",
+    "FieldError",
+    "JobyardError",
+    "PayloadError",
+    "PermanentError",
+    "RateLimitExceeded",
+    "Retry",
+    "RetryAfter",
+]
 
 
 class JobyardError(Exception):
