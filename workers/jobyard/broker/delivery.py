@@ -136,7 +136,7 @@ class Delivery(MessageProxy):
         self._reported_at = 0.0
 
     @property
-    def _message(self) -> Message[Any]:  # type: ignore[override]
+    def _message(self) -> Message[Any]:  # type: ignore[override] # a plain attribute in Dramatiq
         # Built on demand: most jobs never need it, and it costs as much as running a small one.
         if self._built is None:
             self._built = Message(

@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from jobyard.broker.delivery import LONGEST_DELAY, Delivery
 from jobyard.broker.journal import Journal
@@ -201,7 +201,7 @@ class Exchange:
         del self._ends[: len(ends)]
         return done, back, ends
 
-    def _read(self, reply: list[int | bytes], number: int, names: list[str], answer: Answer) -> None:
+    def _read(self, reply: list[Any], number: int, names: list[str], answer: Answer) -> None:
         _, wait, evicted, stale = (int(part) for part in reply[:4])
         answer.wait = wait / 1000 if wait else None
         answer.evicted += evicted
@@ -210,7 +210,7 @@ class Exchange:
         add = answer.deliveries.append
         for at in range(4, len(reply), 4):
             queue, job_id, attempt, envelope = reply[at : at + 4]
-            add(Delivery(names[queue - 1], job_id.decode(), number, attempt, envelope, now))  # type: ignore[operator, union-attr, arg-type]
+            add(Delivery(names[queue - 1], job_id.decode(), number, attempt, envelope, now))
 
 
 def _end(delivery: Delivery, queue: int) -> tuple[Argument, ...]:

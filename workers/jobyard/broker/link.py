@@ -9,12 +9,12 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import redis.exceptions as wire
-from redis.connection import AbstractConnection
+from redis.connection import AbstractConnection, Connection
 
-from jobyard.broker.errors import BrokerUnavailableError, translate
+from jobyard.broker.errors import WIRE_ERRORS, BrokerUnavailableError, translate
 from jobyard.broker.scripts import Argument, Script, pack
 from jobyard.broker.server import REPLY_TIMEOUT, Server
 
@@ -121,9 +121,9 @@ class Link:
         while True:
             try:
                 return once()
-            except wire.MovedError:
+            except wire.AskError:  # A MovedError is one, too.
                 error = BrokerUnavailableError("the cluster moves this key's slot")
-            except (wire.RedisError, OSError) as problem:
+            except WIRE_ERRORS as problem:
                 found = translate(problem)
                 if not isinstance(found, BrokerUnavailableError):
                     raise found from None
@@ -185,8 +185,8 @@ class Link:
         return connection
 
     def _ask(self, error: wire.AskError, request: bytes) -> Any:
-        connection = self.server.connection(b"")
-        connection.host, connection.port = error.host, error.port  # type: ignore[attr-defined]
+        connection = cast(Connection, self.server.connection(b""))
+        connection.host, connection.port = error.host, error.port
         connection.connect()
         try:
             connection.send_packed_command([pack((b"ASKING",))], check_health=False)
@@ -198,5 +198,5 @@ class Link:
 
     def _refresh_quietly(self) -> None:
         # Where no node answers yet, the caller's own deadline decides how long that may last.
-        with contextlib.suppress(wire.RedisError, OSError):
+        with contextlib.suppressWIRE_ERRORS:
             self.server.refresh()
