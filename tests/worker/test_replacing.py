@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -105,6 +106,21 @@ def test_new_code_that_cant_be_loaded_leaves_the_old_one_running(start: Start, s
     eventually(lambda: len(set(worker.children()) - set(before)) == 2 and len(worker.children()) == 2, 15)
     send("version", "b")
     eventually(lambda: worker.names() == {"one": 1, "three": 1})
+
+
+def test_a_version_that_was_installed_meanwhile_is_not_mixed_with_the_running_one(start: Start) -> None:
+    older = """
+import sys
+from jobyard.worker import supervisor
+from jobyard.worker.settings import WorkerSettings
+supervisor.VERSION = "0.0.1"
+port = int(sys.argv[sys.argv.index("--probe-port") + 1])
+sys.exit(supervisor.Supervisor(WorkerSettings(modules=("app",), processes=1, probe_port=port)).run())
+"""
+    worker = start(wrapper=(sys.executable, "-c", older))
+    eventually(lambda: "its supervisor is still 0.0.1: restart the worker" in worker.log())
+    assert worker.get("/readyz")[0] == 503
+    assert worker.stop() == 0
 
 
 def test_after_so_many_jobs_a_process_is_replaced_and_no_job_suffers(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 
 from jobyard.cli.app import app
 
@@ -14,6 +13,5 @@ COMMANDS = ("up", "worker", "serve", "bench")
 def main() -> None:
     """Run the command line."""
     for name in COMMANDS:
-        if find_spec(f"jobyard.cli.{name}") is not None:
-            import_module(f"jobyard.cli.{name}")
+        import_module(f"jobyard.cli.{name}")
     app()

@@ -97,6 +97,12 @@ class Child:
         _log_what_nobody_caught()
         self._hear_signals()
         self._attending.start()
+        own = version("jobyard")
+        if assignment.version != own:
+            return self._fail(
+                f"this is Jobyard {own} by now, and its supervisor is still {assignment.version}: restart the worker",
+                None,
+            )
         try:
             broker = load(assignment.modules, assignment.path)
             errands = self._undertake(broker) if assignment.role == "undertaker" else self._work(broker)

@@ -27,6 +27,7 @@ class Assignment(msgspec.Struct, tag=True, frozen=True):
     """The first message: what the child shall be.
 
     Attributes:
+        version: the supervisor's version of Jobyard. Another one may have been installed since.
         role: `worker`; or `undertaker`: it only carries out `Revoke`s, and ends with `Drain`.
         modules: `package.module` or `package.module:attribute`, in the order in which they are imported.
         path: directories that come first where modules are looked for.
@@ -36,6 +37,7 @@ class Assignment(msgspec.Struct, tag=True, frozen=True):
         silence: seconds after which the supervisor takes a child that says nothing for stuck.
     """
 
+    version: str
     role: Literal["worker", "undertaker"]
     modules: list[str]
     path: list[str]

@@ -31,6 +31,7 @@ from jobyard.worker.settings import DEFAULT_PROBE_PORT, WorkerSettings
 from jobyard.worker.staffing import Member, orders
 from jobyard.worker.statuses import Status
 
+VERSION: Final = version("jobyard")
 #: A child that has said nothing for so many seconds is killed. After half of it, `/livez` fails; a little before, the child
 #: itself shows where its threads are stuck, and ends.
 SILENCE: Final = 60.0
@@ -84,7 +85,7 @@ class Supervisor:
         self._hear_signals()
         _logger.info(
             "Jobyard %s: %s of %s for %s.",
-            version("jobyard"),
+            VERSION,
             _count(crew.wanted, "process", "processes"),
             _count(settings.threads, "thread", "threads"),
             ", ".join(settings.modules),
@@ -247,6 +248,7 @@ class Supervisor:
     async def _start(self, role: Literal["worker", "undertaker"], backoff: Backoff, now: float) -> None:
         settings = self._settings
         assignment = Assignment(
+            version=VERSION,
             role=role,
             modules=list(settings.modules),
             path=list(settings.path),
