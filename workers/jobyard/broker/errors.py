@@ -5,6 +5,8 @@ All are `dramatiq.errors.BrokerConnectionError`s, so that programs and middlewar
 
 from __future__ import annotations
 
+from typing import Final
+
 import redis.exceptions as wire
 from dramatiq.errors import BrokerConnectionError
 
@@ -30,6 +32,9 @@ class BrokerRefusedError(BrokerError):
 class BrokerFullError(BrokerError):
     """Redis is out of memory and accepts no new jobs. Workers go on and make room."""
 
+
+#: All that redis-py raises. (Its cluster client has an error that is no RedisError.)
+WIRE_ERRORS: Final = (wire.RedisError, wire.RedisClusterException, OSError)
 
 #: Replies that a server gives while it starts or fails over: it will be well again without our doing.
 _PASSING = (
@@ -60,6 +65,8 @@ def translate(error: BaseException) -> BaseException:
         return BrokerRefusedError(f"Redis refuses the command (check the ACL): {text}")
     if isinstance(error, wire.ConnectionError | wire.TimeoutError | OSError):
         return BrokerUnavailableError(f"no connection to Redis: {text or type(error).__name__}")
+    if isinstance(error, wire.RedisClusterException):
+        return BrokerUnavailableError(f"no connection to the Redis Cluster: {text}")
     if isinstance(error, wire.ReadOnlyError | wire.TryAgainError | wire.ClusterDownError | wire.MasterDownError):
         return BrokerUnavailableError(f"Redis is failing over: {text}")
     if isinstance(error, wire.ResponseError):

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
-import redis.exceptions as wire
 from dramatiq.errors import DecodeError
 
 from jobyard.broker import keys as layout
 from jobyard.broker.delivery import UNREADABLE
 from jobyard.broker.envelope import Content, unseal
-from jobyard.broker.errors import BrokerUnavailableError, translate
+from jobyard.broker.errors import WIRE_ERRORS, BrokerUnavailableError, translate
 from jobyard.broker.keys import QueueKeys
 from jobyard.broker.policy import QueuePolicy
 from jobyard.broker.scripts import script
@@ -209,7 +208,7 @@ class Inspector:
                 return job
             try:
                 self._listen(self._keys(queue), job_id, left, expected=expected)
-            except (wire.RedisError, OSError) as error:
+            except WIRE_ERRORS as error:
                 found = translate(error)
                 if not isinstance(found, BrokerUnavailableError):
                     raise found from None

@@ -198,5 +198,5 @@ class Link:
 
     def _refresh_quietly(self) -> None:
         # Where no node answers yet, the caller's own deadline decides how long that may last.
-        with contextlib.suppressWIRE_ERRORS:
+        with contextlib.suppress(*WIRE_ERRORS):
             self.server.refresh()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import threading
 
-import redis.exceptions as wire
-
 from jobyard.broker import JobyardBroker, keys
+from jobyard.broker.errors import WIRE_ERRORS
 
 
 class Listener:
@@ -34,7 +33,7 @@ class Listener:
         """End the thread."""
         self._stopped.set()
         # It waits for a message, so send it one. Where that fails, it looks by itself within a second.
-        with contextlib.suppress(wire.RedisError, OSError):
+        with contextlib.suppress(*WIRE_ERRORS):
             self._broker.server.client().publish(self._channel, b"stop")
         self._thread.join(3)
 
@@ -47,5 +46,5 @@ class Listener:
                     while not self._stopped.is_set():
                         if pubsub.get_message(timeout=1.0) is not None:
                             self._nudged.set()
-            except (wire.RedisError, OSError):
+            except WIRE_ERRORS:
                 self._stopped.wait(1.0)

@@ -1,0 +1,332 @@
+"""A real Redis Cluster: queues on different nodes, slots that move, a node that dies."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import dramatiq
+import pytest
+
+from jobyard.broker import JobyardBroker
+from jobyard.broker.dead_letters import DeadFilter
+from jobyard.broker.delivery import FollowUp
+from jobyard.broker.envelope import seal
+from jobyard.broker.errors import BrokerUnavailableError
+from jobyard.broker.keys import registry
+from jobyard.broker.policy import QueuePolicy
+from jobyard.worker.worker import JobyardWorker
+from support.cluster import Cluster
+from support.hand import Hand, message
+from support.ledger import audit
+from support.waiting import eventually
+from support.walk import Walk, roam
+
+StartWorker = Callable[..., JobyardWorker]
+MakeBroker = Callable[..., JobyardBroker]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three masters. Slots may have moved, but all are well."""
+    made = Cluster("valkey", tmp_path_factory.mktemp("cluster")).start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def broker(cluster: Cluster, make_broker: MakeBroker) -> Iterator[JobyardBroker]:
+    made = make_broker(cluster.url)
+    yield made
+    audit(made)
+
+
+def test_jobs_on_all_nodes_run_in_one_worker(
+    cluster: Cluster, broker: JobyardBroker, start_worker: StartWorker
+) -> None:
+    queues = cluster.queues(2)
+    assert len({cluster.master_of(queue).port for queue in queues}) == 3
+    runs: Counter[tuple[str, int]] = Counter()
+    mutex = threading.Lock()
+
+    def declare(queue: str) -> dramatiq.Actor[[int], int]:
+        @dramatiq.actor(queue_name=queue, actor_name=f"work-{queue}", broker=broker)
+        def work(number: int) -> int:
+            with mutex:
+                runs[queue, number] += 1
+            return number
+
+        return work
+
+    actors = [declare(queue) for queue in queues]
+    broker.enqueue_many([actor.message(number) for number in range(40) for actor in actors])
+    start_worker(broker=broker, threads=3)
+    for queue in queues:
+        eventually(lambda queue=queue: broker.inspector.stats(queue).completed == 40)
+    assert set(runs.values()) == {1}
+    assert broker.inspector.queues() == sorted(queues)
+
+
+def test_an_idle_worker_starts_a_job_of_any_node_within_milliseconds(
+    cluster: Cluster, broker: JobyardBroker, start_worker: StartWorker
+) -> None:
+    started: list[float] = []
+
+    def declare(queue: str) -> dramatiq.Actor[[], None]:
+        @dramatiq.actor(queue_name=queue, actor_name=f"work-{queue}", broker=broker)
+        def work() -> None:
+            started.append(time.monotonic())
+
+        return work
+
+    actors = [declare(queue) for queue in cluster.queues()]
+    start_worker(broker=broker)
+    time.sleep(0.3)
+    for actor in actors:
+        sent = time.monotonic()
+        actor.send()
+        eventually(lambda: started, 3)
+        assert started.pop() - sent < 0.1
+        time.sleep(0.05)
+    for actor in actors:
+        sent = time.monotonic()
+        actor.send_with_options(delay=150)
+        eventually(lambda: started, 3)
+        assert 0.14 < started.pop() - sent < 0.25
+
+
+def test_a_worker_stops_at_once(cluster: Cluster, broker: JobyardBroker, start_worker: StartWorker) -> None:
+    worker = start_worker(broker=broker, queues=cluster.queues())
+    time.sleep(0.3)
+    begun = time.monotonic()
+    worker.stop()
+    assert time.monotonic() - begun < 2
+
+
+def test_what_follows_from_a_job_reaches_another_node(
+    cluster: Cluster, broker: JobyardBroker, start_worker: StartWorker
+) -> None:
+    first, second, third = cluster.queues()
+
+    @dramatiq.actor(queue_name=first, broker=broker)
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    @dramatiq.actor(queue_name=second, broker=broker)
+    def double(value: int) -> int:
+        return 2 * value
+
+    @dramatiq.actor(queue_name=third, broker=broker)
+    def keep(value: int) -> int:
+        return value
+
+    before = dramatiq.broker.global_broker
+    dramatiq.set_broker(broker)
+    try:
+        start_worker(broker=broker)
+        pipeline = (add.message(1, 2) | double.message() | keep.message()).run()
+        assert pipeline.get_result(block=True, timeout=5000) == 6
+    finally:
+        dramatiq.broker.global_broker = before
+
+
+def test_what_follows_is_accepted_once_even_if_the_job_is_run_again(
+    cluster: Cluster, broker: JobyardBroker, hand: Callable[..., Hand]
+) -> None:
+    """No script can touch two nodes, so what follows comes first. A crash between the two makes the job run again."""
+    first, second, _ = cluster.queues()
+    broker.enqueue(message(first))
+    next_one = message(second, job_id="follow-up")
+    follow_up = FollowUp(second, "follow-up", seal(next_one, 5), 5, 0)
+    killed = hand(first, broker=broker)
+    job = killed.fetch_one()
+    broker.accept_follow_ups([follow_up])
+    broker.revoke(killed.token, b'{"error":"WorkerDied"}')
+    other = hand(first, broker=broker)
+    again = other.fetch_one()
+    assert again.message_id == job.message_id
+    again.follow_ups.append(follow_up)
+    other.done(again)
+    assert broker.inspector.stats(second).counts["accepted"] == 1
+
+
+def test_what_follows_waits_while_its_node_is_away_and_no_thread_dies(
+    cluster: Cluster, broker: JobyardBroker, start_worker: StartWorker
+) -> None:
+    # The list of queues has to be at hand.
+    away = next(node for node in cluster.masters if node is not cluster.node_of(registry(broker.namespace)))
+    second = next(queue for queue in cluster.queues() if cluster.master_of(queue) is away)
+    first = next(queue for queue in cluster.queues() if cluster.master_of(queue) is not away)
+
+    @dramatiq.actor(queue_name=first, broker=broker)
+    def begin() -> int:
+        return 1
+
+    @dramatiq.actor(queue_name=second, broker=broker)
+    def end(value: int) -> int:
+        return value
+
+    worker = start_worker(broker=broker)
+    broker.enqueue(end.message(0))
+    pipeline = begin.message() | end.message()
+    away.freeze()
+    try:
+        sent = broker.enqueue(pipeline.messages[0])
+        time.sleep(0.5)
+    finally:
+        away.thaw()
+    eventually(lambda: all(cluster.is_well(one) for one in cluster.nodes))
+    eventually(lambda: broker.inspector.stats(first).completed == 1)
+    eventually(lambda: broker.inspector.stats(second).completed == 2)
+    assert worker.complaint() is None
+    assert broker.inspector.job(sent.message_id, queue=first).state == "completed"
+
+
+def test_operators_work_over_all_nodes(cluster: Cluster, broker: JobyardBroker, hand: Callable[..., Hand]) -> None:
+    queues = cluster.queues()
+    worker = hand(*queues, broker=broker)
+    for queue in queues:
+        broker.enqueue(message(queue, 1))
+        (job,) = worker.fetch(1)
+        assert job.queue_name == queue
+        worker.bury(job, ValueError("on purpose"))
+    waiting = broker.enqueue(message(queues[2]))
+    assert broker.inspector.job(waiting.message_id).queue == queues[2]
+    assert broker.cancel(waiting.message_id) == "waiting"
+    for queue in queues:
+        assert broker.dead_letters.retry_all(queue, DeadFilter(error="ValueError")) == 1
+        broker.configure(queue, QueuePolicy(ageing=5))
+        broker.pause(queue)
+    assert worker.fetch(9) == []
+    for queue in queues:
+        broker.resume(queue)
+        broker.flush(queue)
+        assert broker.inspector.stats(queue).waiting == 0
+
+
+def test_a_result_is_waited_for_without_polling(
+    cluster: Cluster, broker: JobyardBroker, hand: Callable[..., Hand]
+) -> None:
+    for queue in cluster.queues():
+        sent = broker.enqueue(message(queue))
+        worker = hand(queue, broker=broker)
+        job = worker.fetch_one()
+        end = threading.Timer(0.3, worker.done, [job])
+        end.start()
+        begun = time.monotonic()
+        assert broker.inspector.wait(sent.message_id, queue=queue, deadline=begun + 10).state == "completed"
+        assert time.monotonic() - begun < 1
+        end.join()
+
+
+def test_the_ledger_adds_up_whatever_happens(
+    cluster: Cluster, broker: JobyardBroker, hand: Callable[..., Hand]
+) -> None:
+    queues = cluster.queues()
+    walk = Walk(broker, lambda *names, lease: hand(*names, lease=lease, broker=broker), seed=3, queues=queues)
+    roam(walk, broker, rounds=4)
+
+
+def test_a_queue_moves_to_another_node_while_jobs_are_sent_and_run(
+    cluster: Cluster, broker: JobyardBroker, make_broker: MakeBroker, start_worker: StartWorker
+) -> None:
+    queue = cluster.queues(5)[4]
+    runs: Counter[int] = Counter()
+
+    @dramatiq.actor(queue_name=queue, broker=broker)
+    def work(number: int) -> None:
+        runs[number] += 1
+
+    worker = start_worker(broker=broker)
+    total = 400
+    producer = threading.Thread(target=lambda: [work.send(number) for number in range(total)])
+    producer.start()
+    target = next(node for node in cluster.masters if node is not cluster.master_of(queue))
+    # Half-way some keys are here and some there: scripts have to wait, and single keys answer ASK.
+    cluster.move(queue, target, finish=False)
+    time.sleep(0.2)
+    cluster.finish_move(queue, target)
+    producer.join(20)
+    eventually(lambda: broker.inspector.stats(queue).completed == total, 20)
+    assert set(runs.values()) == {1}
+    assert len(runs) == total
+    assert worker.complaint() is None
+    key = broker.keys(queue)["counts"]
+    assert target.command("HGET", key, "completed") == str(total).encode()
+    # Somebody who comes later finds it.
+    assert make_broker(cluster.url).inspector.stats(queue).completed == total
+
+
+def test_calls_to_a_queue_whose_slot_is_moving_wait_and_single_keys_are_found(
+    cluster: Cluster, broker: JobyardBroker, make_broker: MakeBroker
+) -> None:
+    """Redis runs no script on a slot of which some keys are here and some there; it says so with TRYAGAIN."""
+    queue = cluster.queues(7)[6]
+    broker.enqueue(message(queue))
+    source = cluster.master_of(queue)
+    target = next(node for node in cluster.masters if node is not source)
+    cluster.move(queue, target, finish=False)
+    keys = broker.keys(queue)
+    if keys["jobs"] in source.command("KEYS", "*:jobs"):
+        source.command("MIGRATE", "127.0.0.1", target.port, keys["jobs"], 0, 5000)
+    # The old node sends us on with ASK.
+    assert broker.link.command(b"HLEN", keys["jobs"], key=keys["jobs"]) == 1
+    with pytest.raises(BrokerUnavailableError):
+        make_broker(cluster.url, patience=0.1).enqueue(message(queue))
+    producer = threading.Thread(target=broker.enqueue, args=[message(queue)])
+    producer.start()
+    time.sleep(0.1)
+    cluster.finish_move(queue, target)
+    producer.join(10)
+    assert broker.inspector.stats(queue).waiting == 2
+
+
+@pytest.mark.slow
+def test_a_node_dies_and_its_replica_takes_over(
+    tmp_path_factory: pytest.TempPathFactory, make_broker: MakeBroker, start_worker: StartWorker
+) -> None:
+    own = Cluster("valkey", tmp_path_factory.mktemp("failover"), replicas=1).start()
+    try:
+        confirmed = make_broker(own.url, patience=2, durability="quorum", replicas=1)
+        broker = make_broker(own.url, patience=30)
+        queue, other, _ = own.queues()
+        runs: Counter[int] = Counter()
+
+        @dramatiq.actor(queue_name=queue, broker=broker)
+        def work(number: int) -> None:
+            runs[number] += 1
+
+        broker.declare_queue(other)
+        worker = start_worker(broker=broker)
+        total = 60
+
+        def produce() -> None:
+            for number in range(total):
+                sent = work.message(number)
+                try:
+                    confirmed.enqueue(sent)
+                except BrokerUnavailableError:
+                    # The same message, so that it counts once. After the failover there is no replica that could confirm.
+                    broker.enqueue(sent)
+                time.sleep(0.01)
+
+        producer = threading.Thread(target=produce)
+        producer.start()
+        time.sleep(0.3)
+        own.nodes[0].kill()
+        eventually(lambda: own.nodes[3].command("INFO", "replication")["role"] == "master", 20, what="it took over")
+        spare = own.nodes[0]
+        spare.start()  # It comes back as a replica, so that there is a quorum again.
+        producer.join(60)
+        assert not producer.is_alive()
+        eventually(lambda: broker.inspector.stats(queue).completed == total, 30)
+        # None is lost. One may have run twice: its end was not at the replica yet.
+        assert len(runs) == total
+        assert broker.inspector.stats(queue).lost == 0
+        assert worker.complaint() is None
+        sent = broker.enqueue(message(other))
+        assert broker.inspector.job(sent.message_id).queue == other
+    finally:
+        own.stop()
