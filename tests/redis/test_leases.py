@@ -176,13 +176,31 @@ def test_a_job_that_kills_its_worker_is_buried_after_its_attempts(
     sent = kills.send()
     for attempt in (1, 2, 3):
         worker = hand()
-        assert worker.fetch_one().attempt == attempt
+        # From the second death on it has to wait, since it may be what kills workers.
+        (delivery,) = eventually(worker.fetch)
+        assert delivery.attempt == attempt
         broker.revoke(worker.token, b'{"error":"WorkerDied","message":"killed by signal 9"}')
     start_worker()
     job = eventually(lambda: (found := broker.inspector.job(sent.message_id)).ended and found)
     assert (job.state, job.attempts, runs) == ("dead", 3, [])
     assert [error["error"] for error in job.errors] == ["WorkerDied"] * 3
     assert broker.inspector.stats("q").counts["failed"] == 1
+
+
+def test_a_job_whose_workers_keep_dying_runs_again_at_once_and_then_after_growing_pauses(
+    broker: JobyardBroker, hand: Callable[..., Hand], send: Callable[..., str]
+) -> None:
+    job_id = send(priority=7)
+    pauses = []
+    for _ in range(4):
+        worker = hand()
+        eventually(worker.fetch)
+        broker.revoke(worker.token, b'{"error":"WorkerDied"}')
+        job = broker.inspector.job(job_id)
+        now = broker.inspector.stats("q").now
+        pauses.append(0 if job.state == "waiting" else round((job.due_at - now) / 1000))
+        assert job.priority == 7
+    assert pauses == [0, 1, 2, 4]
 
 
 def test_recovered_jobs_do_not_pass_over_a_pause(

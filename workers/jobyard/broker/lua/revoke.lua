@@ -8,6 +8,7 @@
 --   Reply {how many jobs went back, how many were completed}
 --@include queue
 --@include clock
+--@include position
 --@include wake
 --@include traits
 --@include retention

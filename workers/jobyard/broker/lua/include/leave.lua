@@ -65,13 +65,18 @@ local function put_back(q, id, run, counted)
   redis.call('ZADD', q.ready, run.position, id)
 end
 
--- The lease of these jobs ran out, or their worker is known to be dead: they run again, and the attempt counts.
+-- The lease of these jobs ran out, or their worker is known to be dead: they run again, and the attempt counts. The first
+-- time at once; after that with a growing pause (1 s, 2 s, 4 s … a minute), since the job itself may be what kills workers.
 local function recover(q, ids, detail)
   local runs = redis.call('HMGET', q.runs, unpack(ids))
   for i = 1, #ids do
-    local run = parse_run(runs[i])
-    remember_error(q, ids[i], run.attempt, run.started, detail)
-    put_back(q, ids[i], run, true)
+    local id, run = ids[i], parse_run(runs[i])
+    remember_error(q, id, run.attempt, run.started, detail)
+    put_back(q, id, run, true)
+    if run.attempt > 1 and redis.call('ZREM', q.ready, id) == 1 then
+      local due = now + 1000 * math.min(2 ^ (run.attempt - 2), 60)
+      redis.call('ZADD', q.scheduled, with_priority(due, priority_of(redis.call('HGET', q.jobs, id))), id)
+    end
   end
   redis.call('HINCRBY', q.counts, 'recovered', #ids)
 end
