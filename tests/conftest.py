@@ -75,7 +75,9 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     def start(kind: Kind = "valkey", **options: Any) -> Server:
         directory = tmp_path / f"server-{len(started)}"
         directory.mkdir()
-        configuration = {"appendfsync": "always", **options.pop("options", {})}
+        configuration = options.pop("options", {})
+        if not options.get("sentinel"):
+            configuration = {"appendfsync": "always", **configuration}
         one = Server(kind, directory, options=configuration, **options)
         started.append(one)
         return one.start()

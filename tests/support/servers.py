@@ -51,6 +51,7 @@ class Server:
         aof: whether it has an append-only file (everysec).
         options: more of its configuration: `{"maxmemory": "10mb"}`; a tuple for several words.
         port: None: one that the system chooses.
+        sentinel: it stores nothing, but watches others.
     """
 
     def __init__(
@@ -61,14 +62,14 @@ class Server:
         aof: bool = True,
         options: Mapping[str, Words] | None = None,
         port: int | None = None,
-        arguments: tuple[str, ...] = (),
+        sentinel: bool = False,
     ) -> None:
         self.kind = kind
         self.directory = directory
         self.port = port or free_port()
         self._aof = aof
         self._options = dict(options or {})
-        self._arguments = arguments
+        self._sentinel = sentinel
         self._process: subprocess.Popen[bytes] | None = None
 
     # Life ----------------------------------------------------------------------------------------------------------
@@ -161,18 +162,22 @@ class Server:
             "bind": "127.0.0.1",
             "port": str(self.port),
             "dir": str(self.directory),
+        }
+        stores_data: dict[str, Words] = {
             "save": "",
             "appendonly": "yes" if self._aof else "no",
             "appendfsync": "everysec",
             "repl-diskless-sync-delay": "0",  # A replica need not wait for others to join it.
-            **self._options,
         }
+        if not self._sentinel:
+            configuration |= stores_data
+        configuration |= self._options
         path = self.directory / "conf"
-        if not path.exists() or "sentinel monitor" not in path.read_text():
+        if not (self._sentinel and path.exists()):
             # A sentinel writes into its file what it finds out: that must survive a restart.
             path.write_text("".join(f"{key} {_quoted(value)}\n" for key, value in configuration.items()))
         with (self.directory / "log").open("ab") as log:
-            command: list[str | Path] = [binary(self.kind), path, *self._arguments]
+            command: list[str | Path] = [binary(self.kind), path, *(["--sentinel"] if self._sentinel else [])]
             self._process = spawn(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def _answers(self) -> bool:
