@@ -26,6 +26,7 @@ from dramatiq.middleware import AsyncIO, CurrentMessage, Middleware
 from dramatiq.results import Results
 from dramatiq.results.backends.stub import StubBackend
 
+from jobyard.broker.wishes import OPTIONS
 from jobyard.middleware import default_middleware
 
 __all__ = ["stub_broker"]
@@ -35,6 +36,8 @@ def stub_broker(
     *, delays: bool = True, middleware: list[Middleware] | None = None, fail_fast_default: bool = True
 ) -> StubBroker:
     """Dramatiq's `StubBroker` with our retries and `on_dead`, with results, and for async actors.
+
+    What is Redis's part (priorities, unique jobs, expiry) may be declared and has no effect.
 
     Args:
         delays: False: nothing is delayed, so that a test doesn't wait for the second attempt.
@@ -46,6 +49,7 @@ def stub_broker(
         if delays
         else _Hasty([], fail_fast_default=fail_fast_default)
     )
+    broker.actor_options |= OPTIONS
     results = Results(backend=StubBackend(), store_results=True)
     for one in [*default_middleware(), CurrentMessage(), AsyncIO(), results, *(middleware or [])]:
         broker.add_middleware(one)
