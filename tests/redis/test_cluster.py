@@ -18,6 +18,7 @@ from jobyard.broker.errors import BrokerUnavailableError
 from jobyard.broker.keys import registry
 from jobyard.broker.policy import QueuePolicy
 from jobyard.worker.worker import JobyardWorker
+from support.acl import cluster_rules, user_rules
 from support.cluster import Cluster
 from support.hand import Hand, message
 from support.ledger import audit
@@ -281,6 +282,31 @@ def test_calls_to_a_queue_whose_slot_is_moving_wait_and_single_keys_are_found(
     cluster.finish_move(queue, target)
     producer.join(10)
     assert broker.inspector.stats(queue).waiting == 2
+
+
+def test_the_documented_user_can_do_everything(
+    cluster: Cluster, make_broker: MakeBroker, start_worker: StartWorker, namespace: str
+) -> None:
+    for node in cluster.nodes:
+        node.command("ACL", "SETUSER", "jobyard", *user_rules("valkey", namespace), *cluster_rules())
+    broker = make_broker(cluster.url.replace("//", "//jobyard:secret@"))
+    first, second, _ = cluster.queues()
+
+    @dramatiq.actor(queue_name=first, broker=broker)
+    def begin() -> int:
+        return 1
+
+    @dramatiq.actor(queue_name=second, broker=broker)
+    def end(value: int) -> int:
+        return value
+
+    start_worker(broker=broker)
+    pipeline = begin.message() | end.message()
+    broker.enqueue(pipeline.messages[0])
+    eventually(lambda: broker.inspector.stats(second).completed == 1)
+    sent = broker.enqueue(begin.message(), delay=60_000)
+    assert broker.cancel(sent.message_id) == "delayed"
+    assert [node.command("ACL", "LOG") for node in cluster.nodes] == [[], [], []]
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ import pytest
 from jobyard.broker import JobyardBroker
 from jobyard.broker.errors import BrokerUnavailableError
 from jobyard.worker.worker import JobyardWorker
+from support.acl import sentinel_rules, user_rules
 from support.hand import message
 from support.processes import free_port
 from support.servers import Kind, Server
@@ -73,6 +74,19 @@ def test_jobs_are_sent_and_run_through_a_sentinel(
     sent = work.send()
     eventually(lambda: broker.inspector.job(sent.message_id).state == "completed")
     assert watched.master.command("EXISTS", broker.keys("q")["jobs"]) == 1
+
+
+@pytest.mark.parametrize("kind", ["valkey", "redis"])
+def test_the_documented_users_are_enough(watched: Watched, make_broker: MakeBroker, namespace: str, kind: Kind) -> None:
+    watched.master.command("ACL", "SETUSER", "jobyard", *user_rules(kind, namespace))
+    watched.sentinel.command("ACL", "SETUSER", "asker", "on", ">sesame", "-@all", *sentinel_rules())
+    watched.sentinel.command("ACL", "SETUSER", "default", "off")
+    url = watched.url.replace("//", "//jobyard:secret@")
+    broker = make_broker(f"{url}&sentinel_username=asker&sentinel_password=sesame")
+    broker.enqueue(message())
+    assert broker.inspector.stats("q").waiting == 1
+    with pytest.raises(BrokerUnavailableError):
+        make_broker(url, patience=0).enqueue(message())
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ class BrokerUnavailableError(BrokerError):
 
 class BrokerRefusedError(BrokerError):
     """Redis answers, but refuses us: wrong password, missing permission, unsuitable settings, a command that it doesn't
-    know. Trying again doesn't help; somebody must act."""
+    know, a certificate that can't be trusted. Trying again doesn't help; somebody must act."""
 
 
 class BrokerFullError(BrokerError):
@@ -63,6 +63,8 @@ def translate(error: BaseException) -> BaseException:
         return BrokerRefusedError(f"Redis refuses the user or password (check the URL and the ACL): {text}")
     if text.startswith(_REFUSING):
         return BrokerRefusedError(f"Redis refuses the command (check the ACL): {text}")
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return BrokerRefusedError(f"the server's certificate can't be trusted (check ssl_ca_certs): {text}")
     if isinstance(error, wire.ConnectionError | wire.TimeoutError | OSError):
         return BrokerUnavailableError(f"no connection to Redis: {text or type(error).__name__}")
     if isinstance(error, wire.RedisClusterException):

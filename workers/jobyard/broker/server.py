@@ -125,9 +125,11 @@ class _Sentinel(_Single):
         parameters = dict(parse_qsl(parts.query))
         service = parameters.get("service", "mymaster")
         options = {**options, **_login(url), "db": int(parts.path.strip("/") or 0)}
+        to_sentinel = {**_PLAIN, **_sentinel_login(parameters)}
         if tls:
-            options["ssl"] = True
-        sentinel = Sentinel(_hosts(url, 26379), sentinel_kwargs={**_PLAIN, **_sentinel_login(parameters)}, **options)
+            options["ssl"] = to_sentinel["ssl"] = True
+            to_sentinel |= {name: value for name, value in options.items() if name.startswith("ssl_")}
+        sentinel = Sentinel(_hosts(url, 26379), sentinel_kwargs=to_sentinel, **options)
         self._pool = sentinel.master_for(service).connection_pool
 
 
