@@ -208,7 +208,7 @@ def test_a_call_that_reaches_a_worker_which_stops_is_passed_on(
     assert broker.inspector.job(job_id).state == "waiting"
 
 
-def test_waiting_ends_at_once_when_the_worker_stops(hand: Callable[..., Hand]) -> None:
+def test_waiting_ends_at_once_when_the_worker_stops(broker: JobyardBroker, hand: Callable[..., Hand]) -> None:
     idler = Idler(hand())
     eventually(lambda: idler.looks)
     time.sleep(0.05)

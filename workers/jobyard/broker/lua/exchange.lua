@@ -128,7 +128,7 @@ for i = 1, fetching do
       due = math.min(due or math.huge, tonumber(expires))
     end
     if due and not is_watched(q, due, caller) then
-      if found then
+      if found or put_off[i] then
         wake(q)
       else
         local wait = math.max(1, due - now)

@@ -20,6 +20,9 @@ end
 
 local at = 7
 local operations = {}
+-- Queues, by number, of which this caller has just put a job off without having tried it: it must not be the one to wait for
+-- that job, or it would be the only one that is ever offered it.
+local put_off = {}
 
 function operations.done(i, q)
   local ids, calls, given = {}, {}, {}
@@ -110,6 +113,8 @@ operations['end'] = function(i, q)
   end
   if outcome == 'retry' then
     redis.call('HINCRBY', q.counts, 'retried', 1)
+  else
+    put_off[i] = true
   end
   leave_active(q, {id})
   redis.call('ZADD', q.scheduled, with_priority(now + delay, priority), id)
