@@ -6,6 +6,7 @@ is shared: a test that kills or reconfigures one starts its own with `start_serv
 
 from __future__ import annotations
 
+import gc
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -27,6 +28,13 @@ from support.servers import KINDS, Kind, Server
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "valkey_only(reason): runs on Valkey only")
     config.addinivalue_line("markers", "unaudited(reason): the ledger is not checked after this test")
+
+
+@pytest.fixture(autouse=True)
+def _no_collector_callbacks() -> Iterator[None]:
+    """Hypothesis listens to the garbage collector, for good. An interrupt of a job that arrives in there would be lost."""
+    yield
+    gc.callbacks[:] = [one for one in gc.callbacks if "hypothesis" not in str(getattr(one, "__module__", ""))]
 
 
 # Servers -----------------------------------------------------------------------------------------------------------

@@ -68,7 +68,8 @@ class RetryPolicy:
         """Seconds to wait after the failure of attempt number `attempt` (from 1); None: there is no further attempt."""
         if self.attempts is not None and attempt >= self.attempts:
             return None
-        # Past about 1000 doublings a float overflows; the maximum has long been reached then.
-        exponent = min(attempt - 1, 500)
-        longest = min(self.maximum, self.initial * self.factor**exponent)
+        try:
+            longest = min(self.maximum, self.initial * float(self.factor) ** (attempt - 1))
+        except OverflowError:
+            longest = self.maximum if self.initial else 0.0
         return longest * (1.0 - self.jitter * rand())
