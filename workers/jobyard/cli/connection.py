@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,10 @@ def connected() -> Iterator[JobyardBroker]:
         fail(f"JOBYARD_{'_'.join(map(str, first['loc'])).upper()}: {first['msg']}", Status.USAGE)
     except (JobyardError, ValueError) as error:
         fail(str(error), Status.USAGE)
+    log = logging.getLogger("jobyard")
+    level = log.level
+    # Whoever asks a question needs no advice on the server's settings each time; workers and producers give it.
+    log.setLevel(logging.ERROR)
     try:
         yield broker
     except BrokerError as error:
@@ -54,6 +59,7 @@ def connected() -> Iterator[JobyardBroker]:
     except JobyardError as error:
         fail(str(error), Status.NO)
     finally:
+        log.setLevel(level)
         broker.close()
 
 

@@ -6,7 +6,6 @@ import json
 import sys
 from typing import Annotated, Any
 
-import click
 import typer
 
 from jobyard.broker import JobyardBroker
@@ -14,12 +13,12 @@ from jobyard.broker.dead_letters import DeadFilter
 from jobyard.broker.inspector import Job
 from jobyard.cli.app import app
 from jobyard.cli.connection import connected, fail, find_job, queue_names, say, unknown_job
-from jobyard.cli.durations import parse_duration
+from jobyard.cli.editor import EditorError, edit_text
 from jobyard.cli.harmless import json_text
 from jobyard.cli.job import JobId, QueueOption, show_job, show_jobs
 from jobyard.cli.output import Format, Output, show_value
 from jobyard.cli.statuses import Status
-from jobyard.cli.values import json_list, json_object
+from jobyard.cli.values import duration, json_list, json_object
 
 dead = typer.Typer(help="Dead letters: look at them, try them again, discard or correct them.", no_args_is_help=True)
 app.add_typer(dead, name="dead")
@@ -31,7 +30,7 @@ WithError = Annotated[
     str | None, typer.Option("--error", "-e", metavar="TEXT", help="Type of the last error, or a part of its message.")
 ]
 OlderThan = Annotated[
-    int | None, typer.Option("--older-than", metavar="7d", parser=parse_duration, help="Died at least so long ago.")
+    int | None, typer.Option("--older-than", metavar="7d", parser=duration, help="Died at least so long ago.")
 ]
 Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="No more than so many, the oldest first.")]
 All = Annotated[bool, typer.Option("--all", help="All that there are; needed where no filter is given.")]
@@ -247,11 +246,9 @@ def _edited(job: Job) -> tuple[list[Any], dict[str, Any]] | None:
         fail("its arguments are not JSON, so they can't be edited here", Status.USAGE)
     while True:
         try:
-            answer = click.edit(text, extension=".json")
-        except click.ClickException as error:
-            fail(f"{error.message} (set EDITOR, or give --args and --kwargs)", Status.USAGE)
-        if answer is None:
-            return None
+            answer = edit_text(text, suffix=".json")
+        except EditorError as error:
+            fail(f"{error} (set EDITOR, or give --args and --kwargs)", Status.USAGE)
         try:
             content = json.loads(answer)
             if not isinstance(content, dict) or content.keys() != {"args", "kwargs"}:

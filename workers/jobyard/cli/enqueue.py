@@ -10,22 +10,13 @@ from dramatiq import Message
 from jobyard.broker.workers import list_workers
 from jobyard.cli.app import app
 from jobyard.cli.connection import connected, fail, say
-from jobyard.cli.durations import parse_duration
 from jobyard.cli.output import Format, Output, show_value
 from jobyard.cli.statuses import Status
-from jobyard.cli.values import json_list, json_object
-from jobyard.priority import HIGHEST, LOWEST, by_name
-
-
-def _priority(text: str) -> int:
-    level = int(text) if text.strip().isdecimal() else by_name(text)
-    if not HIGHEST <= level <= LOWEST:
-        raise ValueError(f"a priority is critical, high, normal, low or an integer from {HIGHEST} to {LOWEST}")
-    return int(level)
+from jobyard.cli.values import duration, json_list, json_object, level
 
 
 def _until(text: str) -> str | float:
-    return text if text in ("start", "finish") else parse_duration(text) / 1000
+    return text if text in ("start", "finish") else duration(text) / 1000
 
 
 _HELP = """
@@ -54,12 +45,12 @@ def enqueue(
     args: Annotated[str, typer.Option("--args", metavar="JSON", help="Positional arguments: an array.")] = "[]",
     kwargs: Annotated[str, typer.Option("--kwargs", metavar="JSON", help="Keyword arguments: an object.")] = "{}",
     delay: Annotated[
-        int | None, typer.Option("--delay", "-d", metavar="5m", parser=parse_duration, help="Not before so long from now.")
+        int | None, typer.Option("--delay", "-d", metavar="5m", parser=duration, help="Not before so long from now.")
     ] = None,
     priority: Annotated[
         int | None,
         typer.Option(
-            "--priority", "-p", metavar="LEVEL", parser=_priority,
+            "--priority", "-p", metavar="LEVEL", parser=level,
             help="critical, high, normal, low, or 0 to 100, the lower the sooner. Default: normal.",
         ),
     ] = None,
@@ -79,7 +70,7 @@ def enqueue(
     ] = False,
     expires: Annotated[
         int | None,
-        typer.Option("--expires", metavar="1h", parser=parse_duration, help="It must have started by then."),
+        typer.Option("--expires", metavar="1h", parser=duration, help="It must have started by then."),
     ] = None,
     idempotency_key: Annotated[
         str | None,

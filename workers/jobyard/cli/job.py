@@ -12,11 +12,11 @@ from jobyard.broker import JobyardBroker
 from jobyard.broker.inspector import Job, State
 from jobyard.cli.app import app
 from jobyard.cli.connection import connected, fail, find_job, queue_names, say, unknown_job
-from jobyard.cli.durations import parse_duration
 from jobyard.cli.facts import arguments_of, job_values, last_error, moment_and_when, result_of, when
 from jobyard.cli.harmless import harmless, json_text
 from jobyard.cli.output import Format, Output, show_facts, show_table, show_value
 from jobyard.cli.statuses import Status
+from jobyard.cli.values import duration
 
 #: In this order jobs of all states are listed: what happens now comes first.
 STATES: Final[tuple[State, ...]] = ("active", "waiting", "parked", "delayed", "dead", "completed", "cancelled")
@@ -102,7 +102,7 @@ def wait(
     queue: QueueOption = None,
     timeout: Annotated[
         int | None,
-        typer.Option("--timeout", "-t", metavar="5m", parser=parse_duration, help="Give up after this long."),
+        typer.Option("--timeout", "-t", metavar="5m", parser=duration, help="Give up after this long."),
     ] = None,
     output: Output = Format.TABLE,
 ) -> None:
@@ -171,23 +171,15 @@ def show_jobs(found: Sequence[Job], output: Format, *, none: str) -> None:
     if output is not Format.TABLE:
         show_value([job_values(one) for one in found], output)
         return
-    show_table(
-        ("ID", "QUEUE", "ACTOR", "STATE", ">TRIES", "WHEN", "ARGUMENTS", "ERROR"),
-        [
-            (
-                one.id,
-                one.queue,
-                one.actor,
-                one.state,
-                one.attempts,
-                _last_event(one),
-                arguments_of(one),
-                last_error(one),
-            )
-            for one in found
-        ],
-        none=none,
-    )
+    columns = ["ID", "QUEUE", "ACTOR", "STATE", ">TRIES", "WHEN", "ARGUMENTS"]
+    rows: list[list[Any]] = [
+        [one.id, one.queue, one.actor, one.state, one.attempts, _last_event(one), arguments_of(one)] for one in found
+    ]
+    if any(one.errors for one in found):
+        columns.append("ERROR")
+        for row, one in zip(rows, found, strict=True):
+            row.append(last_error(one))
+    show_table(columns, rows, none=none)
 
 
 def _last_event(one: Job) -> str | None:

@@ -16,6 +16,8 @@ from jobyard.cli.yaml_text import yaml_text
 
 #: Columns where the output is no terminal: nothing is cut off, so that grep and awk find everything.
 _UNLIMITED: Final = 100_000
+#: What names a row is shown whole on a narrow terminal, too, up to this width: an id is there to be copied.
+_LONGEST_NAME: Final = 40
 
 
 class Format(StrEnum):
@@ -39,6 +41,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, none: s
         none: what to say where there is no row.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
+    cells = [[_cell(value) for value in row] for row in rows]
+    widest = max((row[0].cell_len for row in cells), default=0)
     for number, name in enumerate(columns):
         right = name.startswith(">")
         table.add_column(
@@ -46,12 +50,12 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, none: s
             justify="right" if right else "left",
             no_wrap=True,
             overflow="fold" if number == 0 else "ellipsis",
-            min_width=len(name) if number else None,
+            min_width=len(name.removeprefix(">")) if number else min(widest, _LONGEST_NAME),
         )
-    for row in rows:
-        table.add_row(*[_cell(value) for value in row])
-    if table.row_count:
-        _console().print(table)
+    for row in cells:
+        table.add_row(*row)
+    if cells:
+        _print(table)
     else:
         typer.echo(none, err=True)
 
@@ -64,14 +68,19 @@ def show_facts(facts: Iterable[tuple[str, Any]]) -> None:
     for name, value in facts:
         if value is not None and value != "":
             table.add_row(name, _cell(value))
-    _console().print(table)
+    _print(table)
 
 
-def _console() -> Console:
+def _print(table: Table) -> None:
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _UNLIMITED
-    return console
+    if console.is_terminal:
+        console.print(table)
+        return
+    console.width = _UNLIMITED
+    with console.capture() as captured:
+        console.print(table)
+    # Without the blanks that fill each line up to the longest.
+    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def _cell(value: Any) -> Text:
