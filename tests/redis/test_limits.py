@@ -132,6 +132,18 @@ def test_a_parked_job_can_be_cancelled(
     assert [number for _, number in watch.order] == [1]
 
 
+def test_flushing_a_queue_discards_parked_jobs_too(broker: JobyardBroker, start_worker: StartWorker, work: Any) -> None:
+    broker.configure("default", QueuePolicy(key_concurrency=1))
+    for number in range(3):
+        work.send(number, "a", 0.3)
+    start_worker(threads=2)
+    eventually(lambda: broker.inspector.stats("default").parked >= 1)
+    broker.flush("default")
+    drained(broker)
+    stats = broker.inspector.stats("default")
+    assert (stats.parked, stats.completed, stats.counts["discarded"]) == (0, 1, 2)
+
+
 def test_lifting_a_limit_sets_parked_jobs_free_at_once(
     broker: JobyardBroker, start_worker: StartWorker, work: Any, watch: Watch
 ) -> None:

@@ -19,21 +19,17 @@ from dramatiq.errors import ActorNotFound, QueueJoinTimeout
 from dramatiq.middleware import Middleware, Retries, ShutdownNotifications, TimeLimit
 from dramatiq.results import Results
 
-from jobyard.broker import keys
 from jobyard.broker.checks import Durability
 from jobyard.broker.consumer import DramatiqConsumer
-from jobyard.broker.dead_letters import DeadLetters
-from jobyard.broker.delivery import LONGEST_DELAY, OF_ONE_ATTEMPT, Again, Completed, Delivery, FollowUp
+from jobyard.broker.delivery import LONGEST_DELAY, OF_ONE_ATTEMPT, Again, Delivery, FollowUp
 from jobyard.broker.envelope import seal
 from jobyard.broker.hooks import Hooks
-from jobyard.broker.inspector import Inspector
 from jobyard.broker.keys import QueueKeys
 from jobyard.broker.link import Link
+from jobyard.broker.operations import Operations
 from jobyard.broker.paging import pages
-from jobyard.broker.policy import QueuePolicy
 from jobyard.broker.producer import Producer
 from jobyard.broker.results import ResultLifetimes, job_results
-from jobyard.broker.scripts import Argument, script
 from jobyard.broker.server import server
 from jobyard.broker.wishes import OPTIONS, id_for, milliseconds, wishes_of
 from jobyard.context import current_job, enter
@@ -52,7 +48,7 @@ _NOT_OURS: Final = {
 }
 
 
-class JobyardBroker(dramatiq.Broker):
+class JobyardBroker(Operations, dramatiq.Broker):
     """A Dramatiq broker on Redis or Valkey that loses nothing.
 
     Thread-safe. Makes no connection before the first job.
@@ -342,102 +338,12 @@ class JobyardBroker(dramatiq.Broker):
         """An ordinary redis-py client of the same server, for an application's own keys, such as Dramatiq's rate limiters."""
         return self.server.client()
 
-    # Operating -----------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def inspector(self) -> Inspector:
-        """What can be asked about queues and jobs."""
-        return Inspector(self)
-
-    @cached_property
-    def dead_letters(self) -> DeadLetters:
-        """What can be done with dead letters."""
-        return DeadLetters(self)
-
-    def configure(self, queue_name: str, policy: QueuePolicy) -> QueuePolicy:
-        """Change those parts of a queue's policy that are set in `policy`. Returns the whole policy."""
-        self.announce([queue_name])
-        fields = policy.to_fields()
-        flat = [part for pair in fields.items() for part in pair]
-        reply = self.link.call(script("configure"), self.keys(queue_name).all, flat)
-        if "ageing" in fields:
-            self._reorder(queue_name)
-        texts = [part.decode() for part in reply]
-        return QueuePolicy.from_fields(dict(zip(texts[::2], texts[1::2], strict=True)))
-
-    def _reorder(self, queue_name: str) -> None:
-        """Jobs that are here already take part in ageing, or no longer do: page by page, since a backlog may be long."""
-        keys = self.keys(queue_name)
-        for place in ("ready", "active"):
-            ids = self.link.command(b"ZRANGE", keys[place], 0, -1, key=keys[place])
-            for some in pages(ids, _BULK):
-                self.link.call(script("reorder"), keys.all, some)
-
-    def pause(self, queue_name: str) -> None:
-        """Start no more jobs of this queue; accept them still."""
-        self.configure(queue_name, QueuePolicy(paused=True))
-
-    def resume(self, queue_name: str) -> None:
-        """Undo `pause`."""
-        self.configure(queue_name, QueuePolicy(paused=False))
-
-    def cancel(self, job_id: str, *, queue: str | None = None) -> str:
-        """Cancel a job: at once where it waits; where it runs, its worker is asked to interrupt it.
-
-        Returns:
-            The state that the job had: waiting, delayed (both: it is cancelled now), active (it will stop soon), or dead,
-            completed, cancelled, unknown (nothing was done).
-        """
-        for name in [queue] if queue is not None else self.inspector.queues():
-            state, caller = self.link.call(script("cancel"), self.keys(name).all, [job_id])
-            if state != b"unknown":
-                if caller:
-                    # Only a nudge: the worker sees it at its next renewal in any case.
-                    self.link.command(b"PUBLISH", keys.worker_channel(self.namespace, caller.decode()), b"cancel")
-                return str(state.decode())
-        return "unknown"
-
-    def revoke(
-        self,
-        token: str,
-        cause: bytes,
-        *,
-        started: Sequence[str] | None = None,
-        completed: Sequence[Completed] = (),
-    ) -> tuple[int, int]:
-        """A worker is dead: what it had completed is completed, and its other jobs run again at once.
-
-        Args:
-            token: the dead worker's.
-            cause: a JSON object that is kept with the attempt.
-            started: ids of the jobs that were running. The attempt of others doesn't count. None: not known, all count.
-            completed: jobs that it had completed, but perhaps not delivered.
-
-        Returns:
-            How many jobs went back, and how many were completed.
-        """
-        back = done = 0
-        tail: list[Argument] = ["all"] if started is None else ["some", *started]
-        for name in self.inspector.queues():
-            arguments: list[Argument] = [token, cause, len(completed)]
-            for job in completed:
-                arguments += (job.job_id, job.call, job.result)
-            moved, ended = self.link.call(script("revoke"), self.keys(name).all, [*arguments, *tail])
-            back, done = back + moved, done + ended
-        return back, done
-
     # What else Dramatiq asks of a broker ---------------------------------------------------------------------------
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 30000) -> DramatiqConsumer:
         self.check()
         self.announce([queue_name])
         return DramatiqConsumer(self, queue_name, prefetch, timeout)
-
-    def flush(self, queue_name: str) -> None:
-        """Discard all waiting and delayed jobs of a queue. They are counted as discarded."""
-        for place in ("ready", "scheduled"):
-            while self.link.call(script("discard"), self.keys(queue_name).all, [place]):
-                pass
 
     def flush_all(self) -> None:
         """Discard all waiting and delayed jobs of all queues that this process knows."""
@@ -456,7 +362,7 @@ class JobyardBroker(dramatiq.Broker):
         deadline = None if timeout is None else time.monotonic() + timeout / 1000
         while True:
             stats = self.inspector.stats(queue_name)
-            if stats.waiting + stats.delayed + stats.active == 0:
+            if stats.waiting + stats.delayed + stats.parked + stats.active == 0:
                 return
             if deadline is not None and time.monotonic() >= deadline:
                 raise QueueJoinTimeout(queue_name)

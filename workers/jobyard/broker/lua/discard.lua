@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Jobs of one queue that nobody wants any more are forgotten. Running and finished ones are left alone.
 --   KEYS  the queue's keys
---   ARGV  1: the place to take them from: dead | ready | scheduled   then the ids; none: the first 1000 of the place
+--   ARGV  1: the place to take them from: dead | ready | scheduled | parked   then the ids; none: the first 1000 of the place
 --   Reply how many were there
 --@include queue
 --@include clock
@@ -11,14 +11,16 @@
 --@include leave
 local q = queue_at(1)
 local place = q[ARGV[1]]
-local ids = {unpack(ARGV, 2)}
-if #ids == 0 then
-  ids = redis.call('ZRANGE', place, 0, 999)
+local members = {unpack(ARGV, 2)}
+if #members == 0 then
+  members = redis.call('ZRANGE', place, 0, 999)
 end
 local gone = {}
-for i = 1, #ids do
-  if redis.call('ZREM', place, ids[i]) == 1 then
-    gone[#gone + 1] = ids[i]
+for i = 1, #members do
+  local id = members[i]
+  if redis.call('ZREM', place, id) == 1 then
+    -- A parked job's member is key NUL position NUL id.
+    gone[#gone + 1] = ARGV[1] == 'parked' and string.match(id, '^[^%z]*%z[^%z]*%z(.*)$') or id
   end
 end
 if #gone > 0 then
