@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Final
@@ -31,7 +33,12 @@ Output = Annotated[Format, typer.Option("--output", "-o", help="A table for peop
 
 def show_value(value: Any, form: Format) -> None:
     """As JSON or YAML."""
-    typer.echo(yaml_text(value) if form is Format.YAML else json_text(value, indent=2))
+    text = yaml_text(value) if form is Format.YAML else json_text(value, indent=2)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # JSON is YAML as well, and can be written in ASCII.
+        text = json.dumps(value, indent=2)
+    typer.echo(text)
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, none: str) -> None:

@@ -1,0 +1,95 @@
+"""`jobyard queue …`, `jobyard workers` and `jobyard audit`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from jobyard.broker import JobyardBroker
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def _a_queue(jobyard: Run) -> None:
+    jobyard("enqueue", "add", "--queue", "sums")
+
+
+def test_queues_are_listed_with_what_is_where(jobyard: Run) -> None:
+    [queue] = jobyard("queue", "list", "-o", "json").json
+    assert (queue["name"], queue["waiting"], queue["accepted"], queue["lost"]) == ("sums", 1, 1, 0)
+    assert jobyard("queue", "stats", "sums", "-o", "json").json["waiting"] == 1
+    assert "sums" in jobyard("queue", "list").out
+    assert "Oldest waits for" in jobyard("queue", "stats", "sums").out
+
+
+def test_a_queue_is_paused_and_resumed(jobyard: Run, broker: JobyardBroker) -> None:
+    assert jobyard("queue", "pause", "sums").status == 0
+    assert broker.inspector.stats("sums").policy.paused
+    assert "paused" in jobyard("queue", "list").out
+    assert jobyard("queue", "resume", "sums").status == 0
+    assert not broker.inspector.stats("sums").policy.paused
+
+
+def test_if_one_queue_is_unknown_none_is_paused(jobyard: Run, broker: JobyardBroker) -> None:
+    assert jobyard("queue", "pause", "sums", "nowhere").status == 4
+    assert not broker.inspector.stats("sums").policy.paused
+    assert broker.inspector.queues() == ["sums"]
+
+
+def test_fields_of_a_policy_are_set_and_taken_away(jobyard: Run) -> None:
+    words = ("--set", "concurrency=5", "--set", "rate=10", "--set", "completed_ttl=2h", "--set", "weights.gold=3")
+    said = jobyard("queue", "policy", "sums", *words, "-o", "json")
+    wanted = {"concurrency": 5, "rate": 10.0, "completed_ttl": 7_200_000, "weights": {"gold": 3.0}}
+    assert said.json == {"name": "sums", "policy": wanted}
+    jobyard("queue", "policy", "sums", "--unset", "rate", "--set", "ageing=2m")
+    shown = jobyard("queue", "policy", "sums", "-o", "json").json["policy"]
+    assert (shown["ageing"], "rate" in shown) == (120, False)
+    assert "2h" in jobyard("queue", "policy", "sums").out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--set", "rate=0"), ("--set", "rate"), ("--set", "rate="), ("--set", "colour=3"), ("--unset", "colour"),
+        ("--set", "fair=yes", "--set", "ageing=5"), ("--set", "completed_ttl=soon"), ("--set", "weights={}"),
+    ],
+)  # fmt: skip
+def test_a_policy_that_can_not_be_changes_nothing(jobyard: Run, broker: JobyardBroker, words: tuple[str, ...]) -> None:
+    said = jobyard("queue", "policy", "sums", *words)
+    assert said.status == 2
+    assert len(said.err.splitlines()) == 1
+    assert broker.inspector.stats("sums").policy.model_dump(exclude_none=True) == {}
+
+
+def test_what_is_new_must_fit_to_what_is_there(jobyard: Run) -> None:
+    assert jobyard("queue", "policy", "sums", "--set", "ageing=60").status == 0
+    assert jobyard("queue", "policy", "sums", "--set", "fair=true").status == 2
+    assert jobyard("queue", "policy", "sums", "--set", "fair=true", "--unset", "ageing").status == 0
+
+
+def test_a_queue_that_is_new_must_be_said_to_be(jobyard: Run, broker: JobyardBroker) -> None:
+    assert jobyard("queue", "policy", "later", "--set", "rate=5").status == 4
+    assert jobyard("queue", "policy", "later", "--set", "rate=5", "--new").status == 0
+    assert broker.inspector.stats("later").policy.rate == 5
+
+
+def test_workers_are_listed(jobyard: Run) -> None:
+    assert jobyard("workers", "-o", "json").json == []
+    assert "No worker is there" in jobyard("workers").err
+
+
+def test_an_audit_of_sound_ledgers_is_status_0(jobyard: Run) -> None:
+    said = jobyard("audit", "-o", "json")
+    assert (said.status, said.json["sound"]) == (0, True)
+    assert "LOST" in jobyard("audit").out
+
+
+@pytest.mark.unaudited("jobs are taken away behind the broker's back")
+def test_an_audit_that_finds_a_loss_is_status_1(jobyard: Run, broker: JobyardBroker) -> None:
+    broker.server.client().delete(broker.keys("sums")["ready"])
+    said = jobyard("audit", "-o", "json")
+    assert (said.status, said.json["sound"]) == (1, False)
+    assert (said.json["queues"][0]["lost"], said.json["queues"][0]["orphaned"]) == (1, 1)
