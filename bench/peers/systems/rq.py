@@ -1,9 +1,8 @@
 """RQ. Tuned: jobs come back when their worker dies, which needs a retry policy."""
 
 import work
-from rq import Queue, Retry
-
 from redis import Redis
+from rq import Queue, Retry
 
 queue = Queue("bench", connection=Redis.from_url(work.URL))
 RETRY = Retry(max=3) if work.TUNED else None

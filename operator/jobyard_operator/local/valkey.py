@@ -15,6 +15,7 @@ from typing import Final, Self
 from urllib.parse import quote
 
 import redis
+
 from jobyard.broker.server import server
 from jobyard.errors import JobyardError
 from jobyard_operator.local.child import Child, ChildError

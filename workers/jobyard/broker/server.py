@@ -12,14 +12,13 @@ from contextlib import contextmanager
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+import redis
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.connection import AbstractConnection
 from redis.exceptions import ClusterDownError, RedisClusterException, RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
-
-import redis
 
 CONNECT_TIMEOUT: Final = 2.0
 #: Seconds that a server may take for one reply. Scripts are bounded, so that a longer silence means trouble.
