@@ -214,5 +214,5 @@ def test_waiting_ends_at_once_when_the_worker_stops(broker: JobyardBroker, hand:
     time.sleep(0.05)
     begun = time.monotonic()
     idler.stop()
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < 3, "it would have waited 5 s"
     assert not idler._thread.is_alive()
