@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import pytest
 
+from jobyard.broker import JobyardBroker
 from support.processes import free_port
 
 VERBS = [
@@ -62,3 +65,24 @@ def test_where_the_output_knows_few_characters_it_is_still_written(redis_url: st
         done = _run("job", "list", "-o", form, **environment)
         assert done.returncode == 0, done.stderr
         assert "\\u6771" in done.stdout
+
+
+@pytest.mark.parametrize(("answer", "status", "left"), [(b"n\n", 1, 2), (b"y\n", 0, 0)])
+def test_at_a_terminal_discarding_many_asks(
+    broker: JobyardBroker, redis_url: str, bury: Callable[..., list[str]], answer: bytes, status: int, left: int
+) -> None:
+    bury("no", 1, 2)
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, answer)
+        done = subprocess.run(
+            [sys.executable, "-m", "jobyard.cli", "dead", "discard", "--all"],
+            stdin=theirs, capture_output=True, text=True, timeout=60, check=False,
+            env={**os.environ, "JOBYARD_REDIS_URL": redis_url, "JOBYARD_NAMESPACE": broker.namespace},
+        )  # fmt: skip
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert "Discard 2 dead letters of emails for ever?" in done.stderr + done.stdout
+    assert done.returncode == status
+    assert broker.inspector.stats("emails").dead == left

@@ -10,6 +10,7 @@ import dramatiq
 import pytest
 
 from jobyard.broker import JobyardBroker
+from support.waiting import eventually
 
 Run = Callable[..., Any]
 
@@ -109,6 +110,32 @@ def test_a_running_job_is_asked_to_stop(jobyard: Run, broker: JobyardBroker, sta
     finally:
         release.set()
     assert jobyard("job", "show", job_id, "-o", "json").json["state"] == "cancelled"
+
+
+def test_a_parked_job_is_listed_shown_and_cancelled(
+    jobyard: Run, broker: JobyardBroker, start_worker: Callable[..., Any]
+) -> None:
+    started, release = threading.Event(), threading.Event()
+
+    @dramatiq.actor(queue_name="long", broker=broker)
+    def hold() -> None:
+        started.set()
+        release.wait(20)
+
+    jobyard("queue", "policy", "long", "--new", "--set", "key_concurrency=1")
+    start_worker(threads=2)
+    first = jobyard("enqueue", "hold", "--queue", "long", "--key", "acme").out.strip()
+    try:
+        assert started.wait(10)
+        second = jobyard("enqueue", "hold", "--queue", "long", "--key", "acme").out.strip()
+        eventually(lambda: broker.inspector.stats("long").parked == 1, what="it is parked")
+        listed = jobyard("job", "list", "--queue", "long", "-o", "json").json
+        assert [(job["job_id"], job["state"]) for job in listed] == [(first, "active"), (second, "parked")]
+        assert "parked" in jobyard("job", "show", second).out
+        assert jobyard("job", "cancel", second).status == 0
+    finally:
+        release.set()
+    assert jobyard("job", "wait", first, "--timeout", "20s").status == 0
 
 
 def test_waiting_ends_in_time(jobyard: Run) -> None:

@@ -70,6 +70,17 @@ def test_what_is_new_must_fit_to_what_is_there(jobyard: Run) -> None:
     assert jobyard("queue", "policy", "sums", "--set", "fair=true", "--unset", "ageing").status == 0
 
 
+def test_a_policy_that_can_not_be_read_is_one_sentence_and_can_be_repaired(jobyard: Run, broker: JobyardBroker) -> None:
+    key = broker.keys("sums")["policy"]
+    broker.server.client().hset(key, mapping={"fair": "1", "ageing": "60"})
+    for words in (("queue", "list"), ("queue", "policy", "sums"), ("job", "list"), ("audit",)):
+        said = jobyard(*words)
+        assert (said.status, len(said.err.splitlines())) == (1, 1)
+        assert "fair and ageing can't be combined" in said.err
+    assert jobyard("queue", "policy", "sums", "--unset", "ageing").status == 0
+    assert jobyard("queue", "list").status == 0
+
+
 def test_a_queue_that_is_new_must_be_said_to_be(jobyard: Run, broker: JobyardBroker) -> None:
     assert jobyard("queue", "policy", "later", "--set", "rate=5").status == 4
     assert jobyard("queue", "policy", "later", "--set", "rate=5", "--new").status == 0

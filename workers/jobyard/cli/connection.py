@@ -58,6 +58,12 @@ def connected() -> Iterator[JobyardBroker]:
         fail(f"{broker.server.address}: {error}", Status.REDIS)
     except JobyardError as error:
         fail(str(error), Status.NO)
+    except ValidationError as error:
+        # Only policies are read from Redis in this way. A newer version may have written one, or somebody by hand.
+        reason = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        fail(
+            f"a queue has a policy that can't hold: {reason}; see `jobyard queue policy NAME --unset FIELD`", Status.NO
+        )
     finally:
         log.setLevel(level)
         broker.close()

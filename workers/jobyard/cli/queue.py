@@ -126,19 +126,19 @@ def policy(
     output: Output = Format.TABLE,
 ) -> None:
     with connected() as broker:
-        if not new or not (changes or removals):
+        changing = bool(changes or removals)
+        if not (new and changing):
             queue_names(broker, name)
         try:
-            if changes or removals:
-                held = _change(broker, name, changes or [], removals or [])
-            else:
-                held = broker.inspector.stats(name).policy
+            held = _change(broker, name, changes or [], removals or []) if changing else None
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "policy"
             fail(f"{where}: {first['msg'].removeprefix('Value error, ')}", Status.USAGE)
         except ValueError as error:
             fail(str(error), Status.USAGE)
+        if held is None:
+            held = broker.inspector.stats(name).policy
     fields = plain(held.model_dump(exclude_none=True))
     if output is not Format.TABLE:
         show_value({"name": name, "policy": fields}, output)
@@ -165,10 +165,12 @@ def _change(broker: JobyardBroker, name: str, changes: list[str], removals: list
     if weights:
         fields["weights"] = weights
     wanted = QueuePolicy.model_validate(fields)
+    try:
+        held = broker.inspector.stats(name).policy.model_dump()
+    except ValidationError:
+        held = {}  # It can't be read, which is perhaps what this change repairs.
     # What is there already must fit to what is new.
-    QueuePolicy.model_validate(
-        {**broker.inspector.stats(name).policy.model_dump(), **wanted.model_dump(exclude_unset=True)}
-    )
+    QueuePolicy.model_validate({**held, **wanted.model_dump(exclude_unset=True)})
     return broker.configure(name, wanted)
 
 
