@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from jobyard.broker import JobyardBroker
+from jobyard.broker.keys import QueueKeys
 
 _PLACES = ("ready", "scheduled", "active", "dead", "completed", "cancelled")
-_BESIDE = ("runs", "results", "errors", "progress")
+_BESIDE = ("runs", "results", "errors", "progress", "traits")
 
 
 def audit(broker: JobyardBroker) -> None:
@@ -23,6 +25,7 @@ def audit(broker: JobyardBroker) -> None:
         assert stats.orphaned == 0, f"queue {queue!r}: {stats.orphaned} orphaned envelopes: {stats}"
         keys = broker.keys(queue)
         found = Counter(job_id for place in _PLACES for job_id in client.zrange(keys[place], 0, -1))
+        found.update(row.split(b"\0")[2] for row in client.zrange(keys["parked"], 0, -1))
         twice = [job_id for job_id, count in found.items() if count > 1]
         assert not twice, f"queue {queue!r}: in more than one place: {twice}"
         known = set(client.hkeys(keys["jobs"]))
@@ -33,3 +36,23 @@ def audit(broker: JobyardBroker) -> None:
         asked = set(client.hkeys(keys["cancels"]))
         active = set(client.zrange(keys["active"], 0, -1))
         assert asked <= active, f"queue {queue!r}: cancels of jobs that don't run: {asked - active}"
+        _audit_keys(client, keys, queue, active)
+
+
+def _audit_keys(client: Any, keys: QueueKeys, queue: str, active: set[bytes]) -> None:
+    """Slots, parked jobs and unique keys belong to jobs that are there."""
+    traits = {job_id: value.split(b"\0") for job_id, value in client.hgetall(keys["traits"]).items()}
+    running = Counter(traits[job_id][0] for job_id in active if job_id in traits and traits[job_id][0])
+    slots = {key: int(count) for key, count in client.hgetall(keys["slots"]).items()}
+    assert slots == running, f"queue {queue!r}: slots {slots}, but {dict(running)} run"
+    # Somebody must be there to call a parked job back: one of its key that runs, or that waits to run.
+    ahead = {traits[job_id][0] for place in ("active", "ready", "scheduled")
+             for job_id in client.zrange(keys[place], 0, -1) if job_id in traits}  # fmt: skip
+    parked = {row.split(b"\0")[0] for row in client.zrange(keys["parked"], 0, -1)}
+    assert parked <= ahead, f"queue {queue!r}: parked for ever: {parked - ahead}"
+    for unique, value in client.hgetall(keys["unique"]).items():
+        mode, _, holder = value.partition(b" ")
+        if mode != b"time":
+            ended = any(client.zscore(keys[place], holder) is not None for place in ("dead", "completed", "cancelled"))
+            assert holder in traits, f"queue {queue!r}: unique key {unique!r} of a job that is nowhere"
+            assert not ended, f"queue {queue!r}: unique key {unique!r} of a job that has ended"

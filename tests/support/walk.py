@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from jobyard.broker import JobyardBroker
 from jobyard.broker.dead_letters import DeadFilter
 from jobyard.broker.delivery import Again, Delivery, FollowUp
 from jobyard.broker.envelope import seal
 from jobyard.broker.policy import QueuePolicy
-from jobyard.errors import Cancelled
+from jobyard.broker.wishes import wishes_of
+from jobyard.errors import Cancelled, RateLimitExceeded
 from support.hand import Hand, message
 from support.ledger import audit
 
@@ -62,10 +64,28 @@ class Walk:
     def enqueue(self) -> None:
         delay = self.random.choice([None, None, 1, 30, 60_000])
         priority = self.random.randrange(101)
-        self.broker.enqueue(message(self.queue(), job_id=self.job_id(), priority=priority), delay=delay)
+        with contextlib.suppress(RateLimitExceeded):
+            self.broker.enqueue(
+                message(self.queue(), job_id=self.job_id(), priority=priority, **self.wishes()), delay=delay
+            )
+
+    def wishes(self) -> dict[str, Any]:
+        """A few keys, a few unique keys."""
+        choose = self.random.choice
+        found: dict[str, Any] = {}
+        if self.random.random() < 0.5:
+            found["key"] = choose(["k", "l", "m"])
+        if self.random.random() < 0.2:
+            found["unique"] = choose(["u", "v", "w"])
+            found["unique_until"] = choose(["start", "finish", 0.02])
+            found["debounce"] = choose([True, False])
+        if self.random.random() < 0.1:
+            found["expires"] = choose([5, 60_000])
+        return found
 
     def enqueue_many(self) -> None:
-        self.broker.enqueue_many([message(self.queue(), job_id=self.job_id()) for _ in range(7)])
+        with contextlib.suppress(RateLimitExceeded):
+            self.broker.enqueue_many([message(self.queue(), job_id=self.job_id(), **self.wishes()) for _ in range(7)])
 
     def fetch(self) -> None:
         hand = self.random.choice(self.hands)
@@ -92,9 +112,12 @@ class Walk:
             delivery.stuff_exception(Cancelled())
         if self.random.random() < 0.3:
             for _ in range(3):
-                other = message(self.queue(), job_id=self.job_id())
+                other = message(self.queue(), job_id=self.job_id(), **self.wishes())
                 delay = self.random.choice([0, 5])
-                delivery.follow_ups.append(FollowUp(other.queue_name, other.message_id, seal(other, 5), 5, delay))
+                wishes = wishes_of(other, None)
+                packed = wishes.pack() if wishes else b""
+                follow_up = FollowUp(other.queue_name, other.message_id, seal(other, 5), 5, delay, packed)
+                delivery.follow_ups.append(follow_up)
         if ending == "back":
             hand.dispatcher.give_back([delivery])
         else:
@@ -140,6 +163,11 @@ class Walk:
             cancelled=choose([None, 0, 3]),
             dead=choose([None, 0, 5]),
             dead_ttl=choose([None, 50]),
+            concurrency=choose([None, None, 3]),
+            key_concurrency=choose([None, 1, 2]),
+            rate=choose([None, None, 1000]),
+            key_rate=choose([None, None, 200]),
+            rate_mode=choose([None, "hold", "reject"]),
         )
         self.broker.configure(self.queue(), policy)
 

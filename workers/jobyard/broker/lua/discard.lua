@@ -24,6 +24,9 @@ for i = 1, #members do
   end
 end
 if #gone > 0 then
+  if ARGV[1] ~= 'dead' then
+    pass_turn(q, gone)
+  end
   forget(q, gone)
   redis.call('HINCRBY', q.counts, 'discarded', #gone)
   announce(q, gone)

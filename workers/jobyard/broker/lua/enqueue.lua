@@ -39,12 +39,14 @@ if mode == 'reject' then
   local policy = read_policy(q)
   local saved = {}
   for i = 1, #jobs do
+    -- A job that is known already is left alone, so it uses no rate either.
+    local known = redis.call('HEXISTS', q.jobs, jobs[i][1]) == 1
     local key = jobs[i][5] ~= '' and parse_wishes(jobs[i][5]).key or ''
     local checks = {}
-    if policy.rate then
+    if policy.rate and not known then
       checks[#checks + 1] = {'', policy.rate, policy.rate_period, policy.rate_burst}
     end
-    if policy.key_rate and key ~= '' then
+    if policy.key_rate and not known and key ~= '' then
       checks[#checks + 1] = {key, policy.key_rate, policy.key_rate_period, policy.key_rate_burst}
     end
     for _, check in ipairs(checks) do
@@ -58,6 +60,8 @@ if mode == 'reject' then
             redis.call('ZREM', q.rates, name)
           end
         end
+        -- This call was not applied: if its reply gets lost, the repetition must not be told that it was.
+        redis.call('SET', KEYS[1], ARGV[1] - 1, 'PX', 120000)
         return {-2, at - now}
       end
       if saved[check[1]] == nil then

@@ -8,9 +8,10 @@ end
 
 -- A job that waits is replaced by a newer one with the same unique key. False: it doesn't wait (any more).
 local function replaced(q, id)
-  if redis.call('ZREM', q.ready, id) == 0 and redis.call('ZREM', q.scheduled, id) == 0 then
+  if redis.call('ZREM', q.ready, id) + redis.call('ZREM', q.scheduled, id) == 0 and not unparked(q, id) then
     return false
   end
+  pass_turn(q, {id})
   forget(q, {id})
   redis.call('HINCRBY', q.counts, 'discarded', 1)
   return true

@@ -23,6 +23,7 @@ local function bury_expired(q, id)
   local attempt = run and parse_run(run).attempt or 0
   remember_error(q, id, attempt, exact(now), '{"error":"Expired","message":"the job was not started in time"}')
   release_unique(q, {id}, 'end')
+  pass_turn(q, {id})
   redis.call('ZADD', q.dead, with_priority(now, priority_of(redis.call('HGET', q.jobs, id))), id)
   redis.call('HINCRBY', q.counts, 'failed', 1)
   announce(q, {id})

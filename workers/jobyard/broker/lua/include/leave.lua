@@ -45,6 +45,8 @@ end
 local function cancel_now(q, id, active)
   if active then
     leave_active(q, {id})
+  else
+    pass_turn(q, {id})
   end
   release_unique(q, {id}, 'end')
   redis.call('HDEL', q.cancels, id)

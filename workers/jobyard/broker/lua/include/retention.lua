@@ -18,6 +18,11 @@ local function forget(q, ids)
       release_unique(q, some, 'end')
       redis.call('HDEL', q.traits, unpack(some))
     end
+    if redis.call('EXISTS', q.expires) == 1 then
+      for i = 1, #some do
+        redis.call('ZREM', q.expires, 'job\0' .. some[i])
+      end
+    end
   end
 end
 

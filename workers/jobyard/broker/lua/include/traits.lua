@@ -71,6 +71,23 @@ local function free_slots(q, ids)
   return back
 end
 
+-- These jobs were waiting, and won't run: the next ones of their keys may. Only the end of a run calls a parked job back; if the
+-- one that was called goes away before it runs, it has to pass the call on, or the others would be parked for ever.
+local function pass_turn(q, ids)
+  if redis.call('EXISTS', q.parked) == 0 then
+    return
+  end
+  local back = 0
+  for _, job in ipairs(traits_of(q, ids)) do
+    if job.key ~= '' then
+      back = back + unpark(q, job.key, 1)
+    end
+  end
+  if back > 0 then
+    wake(q)
+  end
+end
+
 -- The unique keys of jobs that have started, or ended, can be used again, if that is what their mode says.
 local function release_unique(q, ids, event)
   if redis.call('EXISTS', q.unique) == 0 then
