@@ -222,20 +222,24 @@ def _to_each(
     """Do something to each of the jobs, and tell what became of it."""
     rows: list[dict[str, Any]] = []
     worst: Status | None = None
-    with connected() as broker:
-        for job_id in job_ids:
-            found = find_job(broker, job_id, queue)
-            if found is None:
-                worst = Status.UNKNOWN
-                rows.append({"job_id": job_id, "queue": None, "done": False, "outcome": "unknown, or no longer kept"})
-                continue
-            done, outcome = act(broker, found)
-            if not done:
-                worst = worst or Status.NO
-            rows.append({"job_id": job_id, "queue": found.queue, "done": done, "outcome": outcome})
-    if output is Format.TABLE:
-        show_table(("ID", "OUTCOME"), [(row["job_id"], row["outcome"]) for row in rows], none="")
-    else:
-        show_value(rows, output)
+    try:
+        with connected() as broker:
+            for job_id in job_ids:
+                found = find_job(broker, job_id, queue)
+                if found is None:
+                    worst = Status.UNKNOWN
+                    rows.append(
+                        {"job_id": job_id, "queue": None, "done": False, "outcome": "unknown, or no longer kept"}
+                    )
+                    continue
+                done, outcome = act(broker, found)
+                if not done:
+                    worst = worst or Status.NO
+                rows.append({"job_id": job_id, "queue": found.queue, "done": done, "outcome": outcome})
+    finally:  # Also where Redis goes away in the middle: what is done is done.
+        if output is Format.TABLE and rows:
+            show_table(("ID", "OUTCOME"), [(row["job_id"], row["outcome"]) for row in rows], none="")
+        elif output is not Format.TABLE:
+            show_value(rows, output)
     if worst is not None:
         raise typer.Exit(worst)
