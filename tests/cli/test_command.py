@@ -15,7 +15,8 @@ from jobyard.broker import JobyardBroker
 from support.processes import free_port
 
 VERBS = [
-    ("job", "show", "x"), ("job", "list"), ("job", "wait", "x"), ("job", "cancel", "x", "y"), ("queue", "list"), ("queue", "pause", "x"),
+    ("job", "show", "x"), ("job", "list"), ("job", "wait", "x"), ("job", "cancel", "x", "y"),
+    ("queue", "list"), ("queue", "pause", "x"),
     ("dead", "list"), ("workers",), ("audit",), ("enqueue", "add"),
 ]  # fmt: skip
 
