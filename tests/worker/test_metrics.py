@@ -78,10 +78,11 @@ def test_the_living_are_added_to_the_dead_and_change_nothing_there() -> None:
 
 
 def test_queues_are_shown_and_when_redis_is_away_they_are_absent_rather_than_wrong() -> None:
-    found = samples(Books(), [QueueFigures("mail", 5, 4, 3, 2, 0, 1.5), QueueFigures("idle", 0, 0, 0, 0, 0, None)])
+    found = samples(Books(), [QueueFigures("mail", 5, 6, 4, 3, 2, 0, 1.5), QueueFigures("idle", 0, 0, 0, 0, 0, 0, None)])
     assert found["jobyard_redis_up", ()] == 1
-    states = {state: found["jobyard_queue_jobs", ("mail", state)] for state in ("waiting", "delayed", "active", "dead")}
-    assert states == {"waiting": 5, "delayed": 4, "active": 3, "dead": 2}
+    kinds = ("waiting", "parked", "delayed", "active", "dead")
+    states = {state: found["jobyard_queue_jobs", ("mail", state)] for state in kinds}
+    assert states == {"waiting": 5, "parked": 6, "delayed": 4, "active": 3, "dead": 2}
     assert found["jobyard_queue_oldest_seconds", ("mail",)] == 1.5
     assert found["jobyard_queue_oldest_seconds", ("idle",)] == 0
     assert found["jobyard_jobs_lost", ("mail",)] == 0
@@ -100,7 +101,7 @@ def test_every_metric_is_exported_under_its_name_and_documented() -> None:
     books = Books()
     books.add(report(tally(("mail", "send", "completed", 0.1))))
     found = {
-        re.sub("_(bucket|count|sum)$", "", name) for name, _ in samples(books, [QueueFigures("q", 0, 0, 0, 0, 0, 0)])
+        re.sub("_(bucket|count|sum)$", "", name) for name, _ in samples(books, [QueueFigures("q", 0, 0, 0, 0, 0, 0, 0)])
     }
     assert found == {metric.exported for metric in Metric}
     documented = set(re.findall(r"^\| `(jobyard_\w+)`", DOCUMENTATION.read_text(), re.MULTILINE))

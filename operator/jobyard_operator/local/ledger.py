@@ -33,7 +33,7 @@ class Ledger:
             dead=sum(one.dead for one in known),
             discarded=sum(one.counts.get("discarded", 0) + one.counts.get("evicted", 0) for one in known),
             waiting=sum(one.waiting for one in known),
-            delayed=sum(one.delayed for one in known),
+            delayed=sum(one.delayed + one.parked for one in known),
             active=sum(one.active for one in known),
             lost=sum(one.lost for one in known),
         )

@@ -20,7 +20,7 @@ from jobyard.web.problems import Kind, Problem
 Answer = TypeVar("Answer")
 
 #: In this order jobs of all states are listed: what happens now comes first.
-STATES: Final[tuple[State, ...]] = ("active", "waiting", "delayed", "dead", "completed", "cancelled")
+STATES: Final[tuple[State, ...]] = ("active", "waiting", "parked", "delayed", "dead", "completed", "cancelled")
 
 #: Dead letters that one request looks at, at most, when it searches for some.
 _MOST_SEARCHED: Final = 5000
@@ -147,7 +147,7 @@ class Desk:
         job = self.job(job_id, queue)
         before = self.broker.cancel(job_id, queue=job.queue)
         after = self.job(job_id, job.queue)
-        if before not in ("waiting", "delayed", "active"):
+        if before not in ("waiting", "parked", "delayed", "active"):
             raise wrong_state(after.state, "cancelled", "It has ended.")
         return after
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Status = Literal["waiting", "delayed", "active", "completed", "failed", "cancelled"]
+Status = Literal["waiting", "parked", "delayed", "active", "completed", "failed", "cancelled"]
 
 
 class Model(BaseModel):
@@ -14,7 +14,10 @@ class Model(BaseModel):
 
 
 class Stats(Model):
-    """Numbers over all queues. `completed` counts since the queues exist; the others are jobs that are there now."""
+    """Numbers over all queues. `completed` counts since the queues exist; the others are jobs that are there now.
+
+    Parked jobs are among the waiting ones: they wait for another job of their key.
+    """
 
     waiting: int
     active: int
@@ -113,7 +116,8 @@ class Queue(Model):
     """One queue's ledger.
 
     Attributes:
-        waiting, active, delayed, failed: jobs that are there now; `failed` are the dead letters.
+        waiting, parked, active, delayed, failed: jobs that are there now; `parked` ones wait for another job of their key,
+            `failed` are the dead letters.
         completed, cancelled, accepted, retried, recovered, discarded, evicted: since the queue exists. `evicted` are dead
             letters that retention removed, `recovered` jobs whose worker died.
         kept_completed, kept_cancelled: ended jobs that can still be looked up.
@@ -124,6 +128,7 @@ class Queue(Model):
     name: str
     paused: bool
     waiting: int
+    parked: int
     active: int
     delayed: int
     failed: int

@@ -18,6 +18,7 @@ from jobyard.web import models
 #: The broker's word for a state → the API's.
 STATUS: Final[dict[State, models.Status]] = {
     "waiting": "waiting",
+    "parked": "parked",
     "delayed": "delayed",
     "active": "active",
     "completed": "completed",
@@ -103,6 +104,7 @@ def queue(stats: QueueStats) -> models.Queue:
         name=stats.queue,
         paused=bool(stats.policy.paused),
         waiting=stats.waiting,
+        parked=stats.parked,
         active=stats.active,
         delayed=stats.delayed,
         failed=stats.dead,
@@ -151,7 +153,7 @@ def worker_counts(known: list[WorkerInfo]) -> models.WorkerCounts:
 def totals(queues: list[models.Queue]) -> models.Stats:
     """The numbers over all queues."""
     return models.Stats(
-        waiting=sum(one.waiting for one in queues),
+        waiting=sum(one.waiting + one.parked for one in queues),
         active=sum(one.active for one in queues),
         completed=sum(one.completed for one in queues),
         failed=sum(one.failed for one in queues),

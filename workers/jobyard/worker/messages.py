@@ -144,6 +144,7 @@ class QueueFigures(msgspec.Struct, frozen=True):
 
     queue: str
     waiting: int
+    parked: int
     delayed: int
     active: int
     dead: int

@@ -51,7 +51,7 @@ class Metric(Enum):
     )  # fmt: skip
     QUEUE_JOBS = (
         "jobyard_queue_jobs", "gauge", ("queue", "state"),
-        "Jobs of a queue by state: waiting, delayed, active, dead. Every worker tells the same: don't add them up",
+        "Jobs of a queue by state: waiting, parked, delayed, active, dead. Every worker tells the same: don't add them up",
     )  # fmt: skip
     QUEUE_OLDEST = (
         "jobyard_queue_oldest_seconds", "gauge", ("queue",),

@@ -102,7 +102,7 @@ class _Collector:
         jobs = {
             (one.queue, state): getattr(one, state)
             for one in now.queues
-            for state in ("waiting", "delayed", "active", "dead")
+            for state in ("waiting", "parked", "delayed", "active", "dead")
         }
         yield _family(Metric.QUEUE_JOBS, jobs)
         yield _family(Metric.QUEUE_OLDEST, {(one.queue,): one.oldest or 0.0 for one in now.queues})

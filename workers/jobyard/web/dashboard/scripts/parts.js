@@ -8,6 +8,7 @@ import { age, between, duration, moment, relative } from "./format.js";
 export const STATES = {
   active: "Active",
   waiting: "Waiting",
+  parked: "Parked",
   delayed: "Delayed",
   failed: "Dead letters",
   completed: "Completed",
@@ -90,6 +91,7 @@ export function confirm(question, detail, yes, danger = true) {
 
 const TIMES = {
   waiting: ["Created", (job) => ago(job.created_at)],
+  parked: ["Created", (job) => ago(job.created_at)],
   delayed: ["Due", (job) => ago(job.due_at)],
   active: ["Running for", (job) => age(between(job.started_at))],
   failed: ["Died", (job) => ago(job.ended_at)],

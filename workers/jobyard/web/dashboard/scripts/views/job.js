@@ -96,7 +96,7 @@ function buttons(job, reload) {
       }, { class: "danger" }),
     ];
   }
-  if (["waiting", "delayed", "active"].includes(job.status) && !job.cancelling) {
+  if (["waiting", "parked", "delayed", "active"].includes(job.status) && !job.cancelling) {
     return action("Cancel", async () => {
       const detail = job.status === "active" ? "Its worker is asked to interrupt it." : "It will not be started.";
       if (!(await confirm("Cancel this job?", detail, "Cancel the job"))) return;
@@ -140,6 +140,7 @@ function timeline(job) {
   }
   if (job.status === "active") steps.push([job.started_at, "active", `Attempt ${job.attempts} runs`, null]);
   if (job.status === "waiting") steps.push([null, "waiting", "Waits for a worker", null]);
+  if (job.status === "parked") steps.push([null, "parked", "Waits for another job of its key", null]);
   if (job.status === "delayed") steps.push([job.due_at, "delayed", job.attempts ? `Attempt ${job.attempts + 1} is due` : "Due", null]);
   const ends = { completed: `Completed in attempt ${job.attempts}`, failed: "Became a dead letter", cancelled: "Cancelled" };
   if (job.status in ends) steps.push([job.ended_at, job.status, ends[job.status], null]);
