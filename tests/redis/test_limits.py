@@ -297,3 +297,15 @@ def test_limits_hold_for_retries_and_the_ledger_adds_up(
 def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         QueuePolicy(**wrong)
+
+
+def test_parts_that_do_not_fit_together_are_refused_also_one_after_the_other(broker: JobyardBroker) -> None:
+    broker.configure("default", QueuePolicy(ageing=5))
+    with pytest.raises(ValueError, match="ageing"):
+        broker.configure("default", QueuePolicy(fair=True))
+    assert broker.inspector.stats("default").policy == QueuePolicy(ageing=5)
+    broker.configure("default", QueuePolicy(ageing=None, fair=True))
+    # Written by somebody else, it must stay readable all the same.
+    broker.link.command("HSET", broker.keys("default")["policy"], "ageing", "5")
+    policy = broker.inspector.stats("default").policy
+    assert (policy.fair, policy.ageing) == (True, 5)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, cast
 
+from pydantic import ValidationError
+
 from jobyard.broker import keys as layout
 from jobyard.broker.dead_letters import DeadLetters
 from jobyard.broker.delivery import Completed
@@ -50,7 +52,16 @@ class Operations(ABC):
         return DeadLetters(cast("JobyardBroker", self))
 
     def configure(self, queue_name: str, policy: QueuePolicy) -> QueuePolicy:
-        """Change those parts of a queue's policy that are set in `policy`. Returns the whole policy."""
+        """Change those parts of a queue's policy that are set in `policy`. Returns the whole policy.
+
+        Raises:
+            ValueError: it doesn't fit to what holds already. Nothing was changed.
+        """
+        try:
+            held = self.inspector.stats(queue_name).policy
+        except ValidationError:
+            held = QueuePolicy()  # It can't be read, which is perhaps what this change repairs.
+        held.changed_by(policy)
         self.announce([queue_name])
         fields = policy.to_fields()
         flat = [part for pair in fields.items() for part in pair]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 Milliseconds = Annotated[int, Field(ge=0)]
 Period = Annotated[int, Field(ge=1, le=366 * 86_400_000)]
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1_000_000)]
+
+_STORED: Final = {"stored": True}
 
 #: Fields of the HASH for weights begin with this.
 _WEIGHT: Final = "weight:"
@@ -60,8 +62,9 @@ class QueuePolicy(BaseModel):
     weights: dict[str, Annotated[float, Field(ge=0.01, le=1000)]] | None = None
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if self.fair and self.ageing is not None:
+    def _fits_together(self, info: ValidationInfo) -> Self:
+        # What is stored holds, whoever wrote it: it must stay readable.
+        if self.fair and self.ageing is not None and info.context != _STORED:
             raise ValueError("fair and ageing can't be combined: both decide a job's position")
         return self
 
@@ -77,7 +80,15 @@ class QueuePolicy(BaseModel):
         """From the fields of the policy HASH; fields of a newer version are left aside."""
         known = {name: value for name, value in fields.items() if name in cls.model_fields}
         weights = {name.removeprefix(_WEIGHT): value for name, value in fields.items() if name.startswith(_WEIGHT)}
-        return cls.model_validate({**known, "weights": weights or None})
+        return cls.model_validate({**known, "weights": weights or None}, context=_STORED)
+
+    def changed_by(self, change: QueuePolicy) -> QueuePolicy:
+        """This policy with those parts replaced that are set in `change`.
+
+        Raises:
+            ValueError: they don't fit together.
+        """
+        return QueuePolicy.model_validate({**self.model_dump(), **change.model_dump(include=change.model_fields_set)})
 
 
 def _text(value: Any) -> str:

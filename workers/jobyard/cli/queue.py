@@ -164,14 +164,7 @@ def _change(broker: JobyardBroker, name: str, changes: list[str], removals: list
             fields[_known(field)] = None
     if weights:
         fields["weights"] = weights
-    wanted = QueuePolicy.model_validate(fields)
-    try:
-        held = broker.inspector.stats(name).policy.model_dump()
-    except ValidationError:
-        held = {}  # It can't be read, which is perhaps what this change repairs.
-    # What is there already must fit to what is new.
-    QueuePolicy.model_validate({**held, **wanted.model_dump(exclude_unset=True)})
-    return broker.configure(name, wanted)
+    return broker.configure(name, QueuePolicy.model_validate(fields))
 
 
 def _known(field: str) -> str:

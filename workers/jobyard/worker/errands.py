@@ -122,7 +122,9 @@ class Errands:
     def _figures(self, queue: str) -> QueueFigures:
         stats = self._broker.inspector.stats(queue)
         oldest = None if stats.oldest_at is None else max(0.0, (stats.now - stats.oldest_at) / 1000)
-        return QueueFigures(queue, stats.waiting, stats.parked, stats.delayed, stats.active, stats.dead, stats.lost, oldest)
+        return QueueFigures(
+            queue, stats.waiting, stats.parked, stats.delayed, stats.active, stats.dead, stats.lost, oldest
+        )
 
     def _revoke(self, dead: Revoke) -> None:
         try:
