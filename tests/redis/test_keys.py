@@ -76,6 +76,16 @@ def test_a_script_touches_only_keys_that_are_passed_to_it(
         broker.dead_letters.retry("q", [jobs[2].message_id])
         broker.configure("q", QueuePolicy(ageing=5, dead=10))
         broker.flush("other")
+        broker.configure("limited", QueuePolicy(key_concurrency=1, key_rate=5, rate=1000, concurrency=5, fair=True))
+        for number in range(4):
+            send("limited", key="k", unique=f"u{number % 3}", debounce=True, expires=60_000)
+        limited = hand("limited")
+        limited.done(limited.fetch_one())
+        limited.fetch(5)
+        broker.cancel(broker.inspector.jobs("limited", "delayed")[0].id)
+        broker.configure("limited", QueuePolicy(rate_mode="reject"))
+        send("limited", key="l")
+        broker.flush("limited")
         for state in ("waiting", "dead", "completed"):
             broker.inspector.jobs("q", state)
         start_worker(queues=["q"])

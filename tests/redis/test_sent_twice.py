@@ -34,6 +34,8 @@ class Scene:
         (self.active,) = self.hand.fetch()
         broker.enqueue(message("q", job_id="delayed"), delay=60_000)
         broker.enqueue_many([message("q", job_id=f"waiting-{number}") for number in range(2)])
+        broker.enqueue(message("q", job_id="first-of-its-kind", unique="u"), delay=60_000)
+        broker.enqueue(message("other", job_id="first-of-the-others", unique="u"), delay=60_000)
 
     def follow_up(self) -> None:
         new = message("other", job_id="follow-up")
@@ -75,6 +77,22 @@ class Scene:
         done = [Completed("active", self.active.call, b"1")]
         assert self.broker.revoke(self.hand.token, b'{"error":"x"}', completed=done) == (0, 1)
 
+    def debounced(self) -> None:
+        self.broker.enqueue(message("q", job_id="newer", unique="u", debounce=True, unique_until=30))
+
+    def fetch_with_limits(self) -> None:
+        """One starts, one is parked, one is given its time."""
+        self.broker.configure("q", QueuePolicy(key_concurrency=1, key_rate=1, rate=1000, rate_burst=10))
+        self.broker.enqueue_many(
+            [message("q", job_id=f"{key}-{number}", key=key) for number in range(2) for key in "ab"]
+        )
+        self.hand.fetch(9)
+
+    def finish_with_limits(self) -> None:
+        self.fetch_with_limits()
+        (keyed,) = [job for job in self.hand.dispatcher.held.values() if job.message_id == "a-0"]
+        self.hand.done(keyed)
+
 
 ACTS: dict[str, Act] = {
     "enqueue": lambda scene: scene.broker.enqueue(message("q", job_id="new")),
@@ -82,6 +100,11 @@ ACTS: dict[str, Act] = {
     "enqueue many": lambda scene: scene.broker.enqueue_many(
         [message(queue, job_id=f"{queue}-{number}") for number in range(3) for queue in ("q", "other")]
     ),
+    "enqueue unique": lambda scene: scene.broker.enqueue(message("q", job_id="new", unique="v", key="k", expires=9000)),
+    "enqueue a second unique": lambda scene: scene.broker.enqueue(message("other", job_id="new", unique="u")),
+    "enqueue debounced": Scene.debounced,
+    "fetch with limits": Scene.fetch_with_limits,
+    "finish with limits": Scene.finish_with_limits,
     "fetch": lambda scene: scene.hand.fetch(2),
     "done": lambda scene: scene.hand.done(scene.active, b"5"),
     "done with follow-up": Scene.done_with_follow_up,
@@ -125,7 +148,7 @@ def test_a_script_that_is_sent_twice_changes_nothing_the_second_time(
     monkeypatch.undo()
 
     before = snapshot(broker)
-    assert before != untouched or name == "renew", "it did nothing even the first time"
+    assert before != untouched or name in ("renew", "enqueue a second unique"), "it did nothing even the first time"
     again = [broker.link.call(one, keys, arguments) for one, keys, arguments, _ in calls]
     last, _, _, reply = calls[-1]
     if last.name == "exchange":
