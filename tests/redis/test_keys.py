@@ -76,7 +76,9 @@ def test_a_script_touches_only_keys_that_are_passed_to_it(
         broker.dead_letters.retry("q", [jobs[2].message_id])
         broker.configure("q", QueuePolicy(ageing=5, dead=10))
         broker.flush("other")
-        broker.configure("limited", QueuePolicy(key_concurrency=1, key_rate=5, rate=1000, concurrency=5, fair=True))
+        broker.configure(
+            "limited", QueuePolicy(key_concurrency=1, key_rate=0.1, rate=1000, rate_burst=50, concurrency=5, fair=True)
+        )
         for number in range(4):
             send("limited", key="k", unique=f"u{number % 3}", debounce=True, expires=60_000)
         limited = hand("limited")
