@@ -153,6 +153,21 @@ def test_what_follows_is_accepted_once_even_if_the_job_is_run_again(
     assert broker.inspector.stats(second).counts["accepted"] == 1
 
 
+def test_what_follows_is_accepted_whatever_the_rate_of_its_queue(
+    cluster: Cluster, broker: JobyardBroker, hand: Callable[..., Hand]
+) -> None:
+    first, second, _ = cluster.queues()
+    broker.configure(second, QueuePolicy(rate=0.01, rate_mode="reject"))
+    broker.enqueue(message(second))
+    broker.enqueue(message(first))
+    worker = hand(first, broker=broker)
+    job = worker.fetch_one()
+    next_one = message(second)
+    job.follow_ups.append(FollowUp(second, next_one.message_id, seal(next_one, 5), 5, 0))
+    worker.done(job)
+    assert broker.inspector.stats(second).waiting == 2
+
+
 def test_what_follows_waits_while_its_node_is_away_and_no_thread_dies(
     cluster: Cluster, broker: JobyardBroker, start_worker: StartWorker
 ) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from jobyard.broker import JobyardBroker
+from jobyard.broker.delivery import FollowUp
+from jobyard.broker.envelope import seal
 from jobyard.broker.policy import QueuePolicy
 from jobyard.broker.scripts import script
 from jobyard.errors import RateLimitExceeded
@@ -140,3 +142,17 @@ def test_an_expiry_ends_with_its_job(broker: JobyardBroker, hand: Callable[..., 
     eventually(lambda: worker.fetch() == [] and broker.inspector.stats("q").now > now + 150)
     broker.resume("q")
     assert worker.ids() == ["same"]
+
+
+def test_what_follows_from_a_job_is_accepted_whatever_the_rate_of_its_queue(
+    broker: JobyardBroker, hand: Callable[..., Hand], send: Callable[..., str]
+) -> None:
+    broker.configure("other", QueuePolicy(rate=0.01, rate_mode="reject"))
+    send("other")
+    send("q")
+    worker = hand()
+    job = worker.fetch_one()
+    new = message("other")
+    job.follow_ups.append(FollowUp("other", new.message_id, seal(new, 5), 5, 0))
+    worker.done(job)
+    assert broker.inspector.stats("other").waiting == 2

@@ -276,7 +276,7 @@ class JobyardBroker(Operations, dramatiq.Broker):
     def accept_follow_ups(self, jobs: Sequence[FollowUp]) -> None:
         """Accept jobs that follow from another one. For Redis Cluster, where no script can do both."""
         for job in jobs:
-            self._producer.accept(self.keys(job.queue_name), [job])
+            self._producer.accept(self.keys(job.queue_name), [job], whatever_the_rate=True)
 
     def _follow_up(self, message: Message[Any], delay: int | None) -> FollowUp:
         if not 0 < len(message.message_id) <= LONGEST_ID:

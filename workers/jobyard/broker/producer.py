@@ -67,8 +67,13 @@ class Producer:
             local.calls = 0
         return link
 
-    def accept(self, queue: QueueKeys, jobs: Sequence[FollowUp]) -> tuple[int, dict[int, str]]:
+    def accept(
+        self, queue: QueueKeys, jobs: Sequence[FollowUp], *, whatever_the_rate: bool = False
+    ) -> tuple[int, dict[int, str]]:
         """Enqueue jobs of one queue in one call: all of them, or none.
+
+        Args:
+            whatever_the_rate: for jobs that follow from one that has ended: no rate rejects them.
 
         Returns:
             How many were new; and, for unique jobs that were not accepted since another has their key, the index and that
@@ -84,7 +89,7 @@ class Producer:
             self.announce([queue.name])
         local = self._local
         local.calls += 1
-        arguments: list[Argument] = [local.calls]
+        arguments: list[Argument] = [local.calls, b"1" if whatever_the_rate else b""]
         for job in jobs:
             arguments += (job.job_id, job.envelope, job.priority, job.delay, job.wishes)
         all_keys = (queue.call(local.caller), *queue.all)

@@ -1,6 +1,7 @@
 -- Accept new jobs into one queue.
 --   KEYS  1: the caller's call number; then the queue's keys
---   ARGV  1: call number; then five for each job: id, envelope, priority (0-100), delay in ms (0: now), wishes (see arrive.lua)
+--   ARGV  1: call number   2: '1': accept them whatever the queue's rate, since they follow from a job that has ended
+--         then five for each job: id, envelope, priority (0-100), delay in ms (0: now), wishes (see arrive.lua)
 --   Reply {how many jobs were new, then index and id of each job that stands in the way of a unique one}
 --         {-1, …} if this very call was applied before (its reply got lost)
 --         {-2, ms} if the queue's rate is exceeded and its policy is to reject: nothing was accepted; come back then
@@ -16,7 +17,7 @@
 --@include arrive
 local q = queue_at(2)
 local jobs = {}
-for i = 2, #ARGV, 5 do
+for i = 3, #ARGV, 5 do
   jobs[#jobs + 1] = {ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), ARGV[i + 4]}
 end
 
@@ -35,7 +36,7 @@ if applied_before(KEYS[1], ARGV[1]) then
 end
 
 local mode = redis.call('HGET', q.policy, 'rate_mode')
-if mode == 'reject' then
+if mode == 'reject' and ARGV[2] ~= '1' then
   local policy = read_policy(q)
   local saved = {}
   for i = 1, #jobs do
