@@ -369,5 +369,6 @@ def test_a_node_dies_and_its_replica_takes_over(
         assert worker.complaint() is None
         sent = broker.enqueue(message(other))
         assert broker.inspector.job(sent.message_id).queue == other
+        worker.stop()
     finally:
         own.stop()
