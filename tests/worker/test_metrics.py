@@ -78,7 +78,9 @@ def test_the_living_are_added_to_the_dead_and_change_nothing_there() -> None:
 
 
 def test_queues_are_shown_and_when_redis_is_away_they_are_absent_rather_than_wrong() -> None:
-    found = samples(Books(), [QueueFigures("mail", 5, 6, 4, 3, 2, 0, 1.5), QueueFigures("idle", 0, 0, 0, 0, 0, 0, None)])
+    found = samples(
+        Books(), [QueueFigures("mail", 5, 6, 4, 3, 2, 0, 1.5), QueueFigures("idle", 0, 0, 0, 0, 0, 0, None)]
+    )
     assert found["jobyard_redis_up", ()] == 1
     kinds = ("waiting", "parked", "delayed", "active", "dead")
     states = {state: found["jobyard_queue_jobs", ("mail", state)] for state in kinds}
