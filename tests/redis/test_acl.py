@@ -15,6 +15,7 @@ from jobyard.broker.policy import QueuePolicy
 from jobyard.context import report_progress
 from jobyard.worker.worker import JobyardWorker
 from support.acl import user_rules
+from support.hand import look_up
 from support.servers import Kind, Server
 from support.waiting import eventually
 
@@ -50,10 +51,10 @@ def test_the_documented_user_can_do_everything(
     assert job.encoded_result == b'"result"'
     work.send_with_options(args=["delayed"], delay=100)
     failing, blocking = work.send("fail"), work.send("block")
-    eventually(lambda: broker.inspector.job(failing.message_id).state == "dead")
-    eventually(lambda: broker.inspector.job(blocking.message_id).progress)
+    eventually(lambda: look_up(broker, failing.message_id).state == "dead")
+    eventually(lambda: look_up(broker, blocking.message_id).progress)
     broker.cancel(blocking.message_id)
-    eventually(lambda: broker.inspector.job(blocking.message_id).state == "cancelled", 2)
+    eventually(lambda: look_up(broker, blocking.message_id).state == "cancelled", 2)
     eventually(lambda: "delayed" in ends)
     broker.pause("q")
     broker.configure("q", QueuePolicy(ageing=60, dead=10))

@@ -13,7 +13,7 @@ from jobyard.broker import JobyardBroker
 from jobyard.context import current_job
 from jobyard.errors import Cancelled
 from jobyard.worker.worker import JobyardWorker
-from support.hand import Hand
+from support.hand import Hand, look_up
 from support.waiting import eventually
 
 
@@ -23,7 +23,7 @@ def test_a_job_that_has_not_started_is_cancelled_at_once(
 ) -> None:
     job_id, other = send(delay=delay), send()
     assert broker.cancel(job_id) == state
-    job = broker.inspector.job(job_id)
+    job = look_up(broker, job_id)
     assert (job.state, job.attempts, job.ended) == ("cancelled", 0, True)
     assert hand().ids(9) == [other]
     assert broker.inspector.stats("q").cancelled == 1
@@ -42,7 +42,7 @@ def test_a_job_that_has_ended_is_left_alone(
     else:
         worker.done(worker.fetch_one())
     assert broker.cancel(job_id) == state
-    assert broker.inspector.job(job_id).state == state
+    assert look_up(broker, job_id).state == state
 
 
 def test_an_unknown_job_is_unknown(broker: JobyardBroker, send: Callable[..., str]) -> None:
@@ -80,7 +80,7 @@ def test_a_running_job_is_interrupted_within_a_moment(
     assert interrupted.wait(5)
     # Told by a message; otherwise only the next renewal of the lease would tell it, after seconds.
     assert time.monotonic() - begun < 0.5
-    job = eventually(lambda: (found := broker.inspector.job(sent.message_id)).ended and found)
+    job = eventually(lambda: (found := look_up(broker, sent.message_id)).ended and found)
     assert job.state == "cancelled"
 
 
@@ -103,7 +103,7 @@ def test_a_running_job_can_see_that_it_is_cancelled_and_end_in_its_own_way(
     sent = work.send()
     assert started.wait(5)
     broker.cancel(sent.message_id)
-    job = eventually(lambda: (found := broker.inspector.job(sent.message_id)).ended and found)
+    job = eventually(lambda: (found := look_up(broker, sent.message_id)).ended and found)
     # It said that it is done, and has a result: so it is.
     assert job.state == "completed"
     assert sent.get_result() == "tidied up"
@@ -116,10 +116,10 @@ def test_a_cancelled_job_that_fails_is_not_tried_again(
     worker = hand()
     job = worker.fetch_one()
     assert broker.cancel(job_id) == "active"
-    assert broker.inspector.job(job_id).cancelling
+    assert look_up(broker, job_id).cancelling
     assert worker.renew() == ([], [job_id])
     worker.retry(job, 0)
-    assert broker.inspector.job(job_id).state == "cancelled"
+    assert look_up(broker, job_id).state == "cancelled"
     assert worker.ids() == []
 
 
@@ -137,7 +137,7 @@ def test_a_cancelled_job_whose_worker_dies_is_not_run_again(
     worker.fetch_one()
     broker.cancel(third)
     other = hand()
-    eventually(lambda: other.ids() == [] and broker.inspector.job(third).state == "cancelled", 3)
+    eventually(lambda: other.ids() == [] and look_up(broker, third).state == "cancelled", 3)
 
 
 def test_a_cancelled_job_that_is_given_back_is_cancelled(
@@ -148,7 +148,7 @@ def test_a_cancelled_job_that_is_given_back_is_cancelled(
     job = worker.fetch_one()
     broker.cancel(job_id)
     worker.back(job)
-    assert broker.inspector.job(job_id).state == "cancelled"
+    assert look_up(broker, job_id).state == "cancelled"
 
 
 def test_a_job_that_is_done_when_the_cancel_comes_stays_done(
@@ -159,8 +159,8 @@ def test_a_job_that_is_done_when_the_cancel_comes_stays_done(
     job = worker.fetch_one()
     broker.cancel(job_id)
     worker.done(job, b"1")
-    assert broker.inspector.job(job_id).state == "completed"
-    assert not broker.inspector.job(job_id).cancelling
+    assert look_up(broker, job_id).state == "completed"
+    assert not look_up(broker, job_id).cancelling
 
 
 def test_a_retried_job_can_be_cancelled_while_it_waits(
@@ -170,7 +170,7 @@ def test_a_retried_job_can_be_cancelled_while_it_waits(
     worker = hand()
     worker.retry(worker.fetch_one(), 60_000)
     assert broker.cancel(job_id) == "delayed"
-    job = broker.inspector.job(job_id)
+    job = look_up(broker, job_id)
     assert (job.state, job.attempts, len(job.errors)) == ("cancelled", 1, 1)
 
 

@@ -20,7 +20,7 @@ from jobyard.broker.policy import QueuePolicy
 from jobyard.worker.worker import JobyardWorker
 from support.acl import cluster_rules, user_rules
 from support.cluster import Cluster
-from support.hand import Hand, message
+from support.hand import Hand, look_up, message
 from support.ledger import audit
 from support.waiting import eventually
 from support.walk import Walk, roam
@@ -197,7 +197,7 @@ def test_what_follows_waits_while_its_node_is_away_and_no_thread_dies(
     eventually(lambda: broker.inspector.stats(first).completed == 1)
     eventually(lambda: broker.inspector.stats(second).completed == 2)
     assert worker.complaint() is None
-    assert broker.inspector.job(sent.message_id, queue=first).state == "completed"
+    assert look_up(broker, sent.message_id, queue=first).state == "completed"
 
 
 def test_operators_work_over_all_nodes(cluster: Cluster, broker: JobyardBroker, hand: Callable[..., Hand]) -> None:
@@ -209,7 +209,7 @@ def test_operators_work_over_all_nodes(cluster: Cluster, broker: JobyardBroker, 
         assert job.queue_name == queue
         worker.bury(job, ValueError("on purpose"))
     waiting = broker.enqueue(message(queues[2]))
-    assert broker.inspector.job(waiting.message_id).queue == queues[2]
+    assert look_up(broker, waiting.message_id).queue == queues[2]
     assert broker.cancel(waiting.message_id) == "waiting"
     for queue in queues:
         assert broker.dead_letters.retry_all(queue, DeadFilter(error="ValueError")) == 1
@@ -368,7 +368,7 @@ def test_a_node_dies_and_its_replica_takes_over(
         assert broker.inspector.stats(queue).lost == 0
         assert worker.complaint() is None
         sent = broker.enqueue(message(other))
-        assert broker.inspector.job(sent.message_id).queue == other
+        assert look_up(broker, sent.message_id).queue == other
         worker.stop()
     finally:
         own.stop()

@@ -10,7 +10,7 @@ import pytest
 
 from jobyard.broker import JobyardBroker
 from jobyard.broker.dead_letters import DeadFilter
-from support.hand import Hand, message, next_millisecond
+from support.hand import Hand, look_up, message, next_millisecond
 from support.waiting import eventually
 
 
@@ -49,7 +49,7 @@ def test_a_dead_letter_shows_every_attempts_error(
         raise MailRefusedError("mailbox full")
     except MailRefusedError as error:
         worker.bury(worker.fetch_one(), error)
-    job = broker.inspector.job(job_id)
+    job = look_up(broker, job_id)
     first, second = job.errors
     assert (first["attempt"], first["error"], first["message"]) == (1, "RuntimeError", "on purpose")
     assert (second["attempt"], second["error"], second["message"]) == (2, "MailRefusedError", "mailbox full")
@@ -66,7 +66,7 @@ def test_of_very_many_attempts_the_first_and_the_last_errors_are_kept(
     for _ in range(39):
         worker.retry(worker.fetch_one())
     worker.bury(worker.fetch_one())
-    attempts = [error["attempt"] for error in broker.inspector.job(job_id).errors]
+    attempts = [error["attempt"] for error in look_up(broker, job_id).errors]
     assert attempts == [*range(1, 6), *range(21, 41)]
 
 
@@ -74,7 +74,7 @@ def test_long_errors_are_shortened(broker: JobyardBroker, hand: Callable[..., Ha
     job_id = send()
     worker = hand()
     worker.bury(worker.fetch_one(), ValueError("x" * 1_000_000))
-    (error,) = broker.inspector.job(job_id).errors
+    (error,) = look_up(broker, job_id).errors
     assert len(error["message"]) < 2100
 
 
@@ -90,8 +90,8 @@ def test_an_error_that_can_not_be_shown_is_kept_all_the_same(
     one, two = worker.fetch(2)
     worker.bury(one, BrokenError())
     worker.bury(two, ValueError("half a pair: \ud800"))
-    assert broker.inspector.job(first).errors[0]["error"] == "BrokenError"
-    assert "half a pair" in broker.inspector.job(second).errors[0]["message"]
+    assert look_up(broker, first).errors[0]["error"] == "BrokenError"
+    assert "half a pair" in look_up(broker, second).errors[0]["message"]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_some_can_be_tried_again_with_all_their_attempts_and_their_history(
     again = hand().fetch(9)
     assert [job.args[0] for job in again] == ["mail 2", "image 2"]
     assert {job.attempt for job in again} == {1}
-    assert len(broker.inspector.job(letters["mail 2"]).errors) == 1
+    assert len(look_up(broker, letters["mail 2"]).errors) == 1
     assert chosen(broker) == ["mail 1", "image 1"]
     assert broker.inspector.stats("q").counts["revived"] == 2
 
@@ -149,7 +149,7 @@ def test_they_can_be_tried_again_at_a_rate(broker: JobyardBroker, hand: Callable
         next_millisecond(broker)
     assert broker.dead_letters.retry_all("q", rate=10) == 5
     assert worker.ids(9) == sent[:1]
-    due = [broker.inspector.job(job_id).due_at for job_id in sent[1:]]
+    due = [look_up(broker, job_id).due_at for job_id in sent[1:]]
     assert [later - soon for soon, later in itertools.pairwise(due)] == [100, 100, 100]
     assert eventually(lambda: worker.ids(9), 2) == sent[1:2]
 
@@ -211,7 +211,7 @@ def test_only_dead_letters_are_discarded_or_revived(
             worker.done(job)
     assert broker.dead_letters.discard("q", [job_id]) == 0
     assert broker.dead_letters.retry("q", [job_id]) == 0
-    assert broker.inspector.job(job_id).state == state
+    assert look_up(broker, job_id).state == state
 
 
 def test_many_are_chosen_and_revived_in_pages(broker: JobyardBroker, hand: Callable[..., Hand]) -> None:

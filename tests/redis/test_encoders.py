@@ -13,7 +13,7 @@ from dramatiq.encoder import Encoder, JSONEncoder, PickleEncoder
 
 from jobyard.broker import JobyardBroker
 from jobyard.worker.worker import JobyardWorker
-from support.hand import Hand, message
+from support.hand import Hand, look_up, message
 from support.waiting import eventually
 
 
@@ -46,7 +46,7 @@ def test_arguments_and_results_go_through_the_programs_encoder(
     sent = double.send(Decimal("1.5"), by={"factor": Decimal(2)})
     result = sent.get_result(block=True)
     assert (type(result), result) == (Decimal, Decimal("3.0"))
-    job = broker.inspector.job(sent.message_id)
+    job = look_up(broker, sent.message_id)
     assert (job.args, job.priority, job.actor) == ((Decimal("1.5"),), 3, "double")
 
 
@@ -73,6 +73,6 @@ def test_jobs_of_one_encoder_are_buried_unread_by_a_process_with_another(
     finally:
         dramatiq.set_encoder(JSONEncoder())
     worker = start_worker(queues=["q"])
-    job = eventually(lambda: (found := broker.inspector.job(sent.message_id)).state == "dead" and found)
+    job = eventually(lambda: (found := look_up(broker, sent.message_id)).state == "dead" and found)
     assert job.errors[0]["error"] == "DecodeError"
     assert worker.complaint() is None

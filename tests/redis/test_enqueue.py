@@ -12,7 +12,7 @@ import pytest
 from dramatiq import Message
 
 from jobyard.broker import JobyardBroker
-from support.hand import Hand, message
+from support.hand import Hand, look_up, message
 from support.proxy import Proxy
 from support.servers import Server
 
@@ -33,7 +33,7 @@ def test_a_known_id_changes_nothing_in_whatever_state_its_job_is(
         elif state == "completed":
             worker.done(job)
     broker.enqueue(message("q", 2, job_id=first.message_id))
-    job = broker.inspector.job(first.message_id)
+    job = look_up(broker, first.message_id)
     assert (job.state, job.args) == (state, (1,))
     assert broker.inspector.stats("q").counts["accepted"] == 1
 
@@ -195,7 +195,7 @@ def test_an_id_of_256_characters_works(broker: JobyardBroker, hand: Callable[...
     assert job.message_id == job_id
     worker.retry(job)
     worker.done(worker.fetch_one(), b"5")
-    assert broker.inspector.job(job_id).state == "completed"
+    assert look_up(broker, job_id).state == "completed"
 
 
 def test_a_large_bulk_of_large_jobs_is_accepted(broker: JobyardBroker, hand: Callable[..., Hand]) -> None:

@@ -15,7 +15,7 @@ from dramatiq.errors import BrokerConnectionError
 from jobyard.broker import JobyardBroker
 from jobyard.broker.errors import BrokerError, BrokerFullError, BrokerRefusedError, BrokerUnavailableError
 from jobyard.worker.worker import JobyardWorker
-from support.hand import message
+from support.hand import look_up, message
 from support.processes import free_port
 from support.proxy import Proxy
 from support.servers import Kind, Server
@@ -187,7 +187,7 @@ def test_a_server_that_forgot_the_scripts_is_taught_again(
     for _ in range(3):
         sent = work.send()
         server.command("SCRIPT", "FLUSH")
-        eventually(lambda sent=sent: broker.inspector.job(sent.message_id).state == "completed")
+        eventually(lambda sent=sent: look_up(broker, sent.message_id).state == "completed")
         server.command("SCRIPT", "FLUSH")
         assert broker.inspector.stats("q").lost == 0
 

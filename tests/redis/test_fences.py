@@ -12,7 +12,7 @@ from jobyard.broker.delivery import Completed, Delivery, FollowUp
 from jobyard.broker.envelope import seal
 from jobyard.broker.scripts import script
 from jobyard.errors import Cancelled
-from support.hand import Hand, message
+from support.hand import Hand, look_up, message
 from support.snapshot import snapshot
 from support.waiting import eventually
 
@@ -90,7 +90,7 @@ def test_renewing_or_reporting_on_a_lost_job_changes_nothing_and_says_so(
     arguments = (first.token, job_id, job.call, b'{"percent":1}')
     assert broker.link.call(script("report"), broker.keys("q").all, arguments) == 0
     assert broker.server.client().zrange(broker.keys("q")["active"], 0, -1, withscores=True) == leases
-    assert broker.inspector.job(job_id).progress is None
+    assert look_up(broker, job_id).progress is None
 
 
 def test_a_dead_workers_completed_jobs_count_only_if_they_were_still_its_own(
@@ -102,7 +102,7 @@ def test_a_dead_workers_completed_jobs_count_only_if_they_were_still_its_own(
     broker.revoke(first.token, b'{"error":"WorkerDied"}')
     second.fetch_one()
     assert broker.revoke(first.token, b'{"error":"x"}', completed=[Completed(job_id, job.call)]) == (0, 0)
-    assert broker.inspector.job(job_id).worker == second.token
+    assert look_up(broker, job_id).worker == second.token
 
 
 def test_a_late_end_counts_when_nobody_else_took_the_job(

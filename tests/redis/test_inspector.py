@@ -9,7 +9,7 @@ from dramatiq import Message
 
 from jobyard.broker import JobyardBroker
 from jobyard.broker.inspector import PLACES
-from support.hand import Hand, message
+from support.hand import Hand, look_up, message
 from support.snapshot import snapshot
 
 
@@ -68,13 +68,13 @@ def test_a_job_shows_what_is_known_of_it(
     send()
     sent = Message("q", "mail", (1,), {"to": "ü"}, {"max_retries": 3}, "the-id", 1_700_000_000_000)
     broker.enqueue(sent)
-    job = broker.inspector.job("the-id")
+    job = look_up(broker, "the-id")
     assert (job.queue, job.state, job.actor, job.args, job.kwargs) == ("q", "waiting", "mail", (1,), {"to": "ü"})
     assert (job.options, job.priority, job.created_at) == ({"max_retries": 3}, 5, 1_700_000_000_000)
     assert (job.attempts, job.started_at, job.worker, job.position, job.errors) == (0, None, None, 1, [])
     worker = hand()
     worker.fetch(2)
-    job = broker.inspector.job("the-id", queue="q")
+    job = look_up(broker, "the-id", queue="q")
     assert (job.attempts, job.worker, job.position, job.ended_at) == (1, worker.token, None, None)
     assert abs(job.started_at - broker.inspector.stats("q").now) < 2000
 

@@ -14,7 +14,7 @@ from jobyard.broker import JobyardBroker
 from jobyard.broker.keys import FIELDS, QueueKeys
 from jobyard.broker.policy import QueuePolicy
 from jobyard.worker.worker import JobyardWorker
-from support.hand import Hand
+from support.hand import Hand, look_up
 from support.servers import Server
 from support.waiting import eventually
 
@@ -94,7 +94,7 @@ def test_a_script_touches_only_keys_that_are_passed_to_it(
         asked = work.send()
         assert asked.get_result(block=True) == "result"
         failing = work.send(True)
-        eventually(lambda: broker.inspector.job(failing.message_id).state == "dead")
+        eventually(lambda: look_up(broker, failing.message_id).state == "dead")
         broker.dead_letters.discard_all("q")
         broker.configure("q", QueuePolicy(completed=0))
         work.send()

@@ -11,7 +11,7 @@ import pytest
 
 from jobyard.broker import JobyardBroker
 from jobyard.worker.worker import JobyardWorker
-from support.hand import Hand, message
+from support.hand import Hand, look_up, message
 from support.servers import Server
 from support.waiting import eventually
 
@@ -39,7 +39,7 @@ def test_a_job_whose_lease_ran_out_runs_again_and_the_attempt_counts(
     assert other.ids() == []
     (again,) = eventually(other.fetch, 3)
     assert (again.message_id, again.attempt) == (job_id, 2)
-    job = broker.inspector.job(job_id)
+    job = look_up(broker, job_id)
     assert job.attempts == 2
     (error,) = job.errors
     assert (error["attempt"], error["error"]) == (1, "LeaseExpired")
@@ -93,7 +93,7 @@ def test_a_worker_keeps_a_job_that_takes_several_leases(
     start_worker(lease=0.5)
     start_worker(lease=0.5)
     sent = work.send()
-    eventually(lambda: broker.inspector.job(sent.message_id).ended)
+    eventually(lambda: look_up(broker, sent.message_id).ended)
     assert runs == ["run"]
     assert broker.inspector.stats("q").counts.get("recovered", 0) == 0
 
@@ -111,7 +111,7 @@ def test_an_outage_in_which_leases_ran_out_makes_no_job_run_twice(
     assert other.ids() == []
     assert holder.renew() == ([], [])
     assert other.ids() == []
-    assert broker.inspector.job(job_id).worker == holder.token
+    assert look_up(broker, job_id).worker == holder.token
 
 
 def test_after_an_outage_the_jobs_of_workers_that_did_not_come_back_run_again(
@@ -157,7 +157,7 @@ def test_a_frozen_redis_makes_no_job_run_twice(
     time.sleep(0.5)
     go_on.set()
     for job in jobs:
-        eventually(lambda job=job: frozen.inspector.job(job.message_id).state == "completed")
+        eventually(lambda job=job: look_up(frozen, job.message_id).state == "completed")
     assert sorted(runs) == [0, 1]
     assert frozen.inspector.stats("q").counts.get("recovered", 0) == 0
 
@@ -181,7 +181,7 @@ def test_a_job_that_kills_its_worker_is_buried_after_its_attempts(
         assert delivery.attempt == attempt
         broker.revoke(worker.token, b'{"error":"WorkerDied","message":"killed by signal 9"}')
     start_worker()
-    job = eventually(lambda: (found := broker.inspector.job(sent.message_id)).ended and found)
+    job = eventually(lambda: (found := look_up(broker, sent.message_id)).ended and found)
     assert (job.state, job.attempts, runs) == ("dead", 3, [])
     assert [error["error"] for error in job.errors] == ["WorkerDied"] * 3
     assert broker.inspector.stats("q").counts["failed"] == 1
@@ -196,7 +196,7 @@ def test_a_job_whose_workers_keep_dying_runs_again_at_once_and_then_after_growin
         worker = hand()
         eventually(worker.fetch)
         broker.revoke(worker.token, b'{"error":"WorkerDied"}')
-        job = broker.inspector.job(job_id)
+        job = look_up(broker, job_id)
         now = broker.inspector.stats("q").now
         pauses.append(0 if job.state == "waiting" else round((job.due_at - now) / 1000))
         assert job.priority == 7
@@ -212,7 +212,7 @@ def test_recovered_jobs_do_not_pass_over_a_pause(
     broker.pause("q")
     other = hand()
     assert other.ids() == []
-    assert broker.inspector.job(job_id).state == "waiting"
+    assert look_up(broker, job_id).state == "waiting"
     broker.resume("q")
     assert other.ids() == [job_id]
 

@@ -16,7 +16,7 @@ import pytest
 from jobyard.broker import JobyardBroker
 from jobyard.broker.delivery import UNREADABLE
 from jobyard.worker.worker import JobyardWorker
-from support.hand import Hand, message
+from support.hand import Hand, look_up, message
 from support.proxy import Proxy
 from support.servers import Kind, Server
 from support.waiting import eventually
@@ -45,7 +45,7 @@ def runs() -> Runs:
 
 
 def state(broker: JobyardBroker, job_id: str) -> str:
-    job = broker.inspector.job(job_id)
+    job = look_up(broker, job_id)
     return "unknown" if job is None else job.state
 
 
@@ -98,7 +98,7 @@ def test_2_a_job_that_fails_while_redis_is_away_is_retried(
     time.sleep(0.2)
     own.start()
     eventually(lambda: state(broker, sent.message_id) == "completed")
-    job = broker.inspector.job(sent.message_id)
+    job = look_up(broker, sent.message_id)
     assert (job.attempts, [error["error"] for error in job.errors]) == (2, ["ValueError"])
 
 
@@ -220,7 +220,7 @@ def test_7_a_job_that_can_not_be_read_is_buried_and_its_neighbours_run(
     assert len(runs.count) == 2 * len(DAMAGED)
     assert worker.complaint() is None
     for one in damaged:
-        job = broker.inspector.job(one.message_id)
+        job = look_up(broker, one.message_id)
         assert (job.actor, job.attempts, job.errors[0]["error"]) == (UNREADABLE, 1, "DecodeError")
     # They can be looked at, tried again when a newer version can read them, and discarded.
     assert broker.dead_letters.retry("q", [damaged[0].message_id]) == 1
@@ -283,7 +283,7 @@ def test_9_a_worker_whose_clock_is_wrong_takes_nobody_for_dead(
     monkeypatch.setattr(time, "time", lambda: real() + 120)
     start_worker(queues=["q"])
     time.sleep(0.3)
-    assert broker.inspector.job(job_id).worker == holder.token
+    assert look_up(broker, job_id).worker == holder.token
 
 
 @pytest.mark.parametrize("lost", ["request", "reply"])
@@ -325,7 +325,7 @@ def test_11_a_job_that_used_up_its_attempts_is_kept_with_all_its_errors(
     start_worker()
     sent = work.send()
     eventually(lambda: state(broker, sent.message_id) == "dead")
-    job = broker.inspector.job(sent.message_id)
+    job = look_up(broker, sent.message_id)
     assert [(error["attempt"], error["message"]) for error in job.errors] == [
         (1, "on purpose"),
         (2, "on purpose"),
@@ -360,7 +360,7 @@ def test_13_a_job_whose_actor_this_worker_does_not_know_waits_for_one_that_does(
     # The old one must not be the only one that is ever offered it.
     eventually(lambda: state(broker, sent.message_id) == "completed", 2)
     assert old.complaint() is None
-    job = broker.inspector.job(sent.message_id)
+    job = look_up(broker, sent.message_id)
     assert (runs.count["new"], job.attempts, job.errors) == (1, 1, [])
 
 
@@ -384,7 +384,7 @@ def test_13_but_not_for_ever(broker: JobyardBroker, start_worker: StartWorker, m
     start_worker(queues=["q"])
     sent = broker.enqueue(message("q", actor="misspelt"))
     eventually(lambda: state(broker, sent.message_id) == "dead")
-    job = broker.inspector.job(sent.message_id)
+    job = look_up(broker, sent.message_id)
     assert [error["error"] for error in job.errors] == ["ActorNotFound"]
 
 

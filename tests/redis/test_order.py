@@ -11,7 +11,7 @@ import pytest
 from jobyard.broker import JobyardBroker
 from jobyard.broker.policy import QueuePolicy
 from jobyard.priority import Priority
-from support.hand import Hand, message
+from support.hand import Hand, look_up, message
 from support.waiting import eventually
 
 
@@ -206,7 +206,7 @@ def test_with_ageing_a_less_urgent_job_waits_no_longer_than_its_bound(
         return low in worker.ids()
 
     eventually(low_is_started, 3)
-    waited = (broker.inspector.job(low).started_at - created) / 1000
+    waited = (look_up(broker, low).started_at - created) / 1000
     assert levels * ageing - 0.02 <= waited < levels * ageing + 0.25
 
 
@@ -222,7 +222,7 @@ def test_ageing_acts_on_jobs_that_wait_already(
     broker.configure("q", QueuePolicy(ageing=0.05))
     worker.back(held)
     new = [send(priority=5)]
-    eventually(lambda: worker.ids(0) or broker.inspector.stats("q").now - broker.inspector.job(new[0]).created_at > 150)
+    eventually(lambda: worker.ids(0) or broker.inspector.stats("q").now - look_up(broker, new[0]).created_at > 150)
     new.append(send(priority=5))
     assert worker.ids(9)[-1] == new[1], "jobs from before the change are starved by new ones"
 
@@ -244,25 +244,25 @@ def test_a_delayed_job_does_not_start_before_its_time_and_then_without_being_ask
     broker: JobyardBroker, hand: Callable[..., Hand], send: Callable[..., str]
 ) -> None:
     job_id = send(delay=120)
-    due = broker.inspector.job(job_id).due_at
+    due = look_up(broker, job_id).due_at
     worker = hand()
     job = eventually(worker.fetch, 3)[0]
     assert job.message_id == job_id
-    assert 0 <= broker.inspector.job(job_id).started_at - due < 60
+    assert 0 <= look_up(broker, job_id).started_at - due < 60
 
 
 def test_due_jobs_start_in_the_order_of_their_due_times(
     broker: JobyardBroker, hand: Callable[..., Hand], send: Callable[..., str]
 ) -> None:
     late, soon, between = send(delay=60), send(delay=20), send(delay=40)
-    eventually(lambda: broker.inspector.stats("q").now > broker.inspector.job(late).due_at)
+    eventually(lambda: broker.inspector.stats("q").now > look_up(broker, late).due_at)
     now = send()
     assert hand().ids(9) == [soon, between, late, now]
 
 
 def test_due_jobs_obey_priorities(broker: JobyardBroker, hand: Callable[..., Hand], send: Callable[..., str]) -> None:
     low, high = send(delay=5, priority=10), send(delay=25, priority=1)
-    eventually(lambda: broker.inspector.stats("q").now > broker.inspector.job(high).due_at)
+    eventually(lambda: broker.inspector.stats("q").now > look_up(broker, high).due_at)
     assert hand().ids(9) == [high, low]
 
 

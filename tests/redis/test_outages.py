@@ -14,7 +14,7 @@ import pytest
 from jobyard.broker import JobyardBroker
 from jobyard.broker.policy import QueuePolicy
 from jobyard.worker.worker import JobyardWorker
-from support.hand import message
+from support.hand import look_up, message
 from support.proxy import Proxy
 from support.servers import Kind, Server
 from support.waiting import eventually
@@ -52,7 +52,7 @@ def test_finished_jobs_are_kept_while_redis_is_away_and_delivered_afterwards(
     own.start()
     eventually(lambda: broker.inspector.stats("q").completed == 3 and broker.inspector.stats("q").dead == 1)
     assert set(runs.values()) == {1}
-    assert broker.inspector.job(jobs[2].message_id).encoded_result == b"2"
+    assert look_up(broker, jobs[2].message_id).encoded_result == b"2"
     stats = broker.inspector.stats("q")
     assert (stats.lost, stats.orphaned, stats.counts.get("recovered", 0)) == (0, 0, 0)
 
@@ -143,7 +143,7 @@ def test_a_worker_that_starts_before_redis_waits_for_it(
     time.sleep(0.5)
     assert starting.is_alive()
     own.start()
-    eventually(lambda: broker.inspector.job(sent.message_id).state == "completed")
+    eventually(lambda: look_up(broker, sent.message_id).state == "completed")
     starting.join(5)
 
 
@@ -189,7 +189,7 @@ def test_an_idle_worker_comes_back_soon_after_an_outage(
         time.sleep(0.5)
         own.start()
         sent = work.send()
-        eventually(lambda: broker.inspector.job(sent.message_id).state == "completed", 3)
+        eventually(lambda: look_up(broker, sent.message_id).state == "completed", 3)
         eventually(lambda: not worker.outage)
     # Said once, not with every try.
     assert len([record for record in caplog.records if "kept and delivered" in record.message]) == 1
@@ -222,7 +222,7 @@ def test_a_worker_that_stops_during_an_outage_ends_in_time(
     worker.stop(timeout=500)
     assert time.monotonic() - started < 5
     # It was not delivered, so the lease decides. Nothing is lost.
-    assert broker.inspector.job(sent.message_id).state == "active"
+    assert look_up(broker, sent.message_id).state == "active"
     proxy.heal()
 
 
@@ -237,10 +237,10 @@ def test_a_server_that_lost_its_data_gets_new_jobs_and_lists_their_queues_again(
 
     worker = start_worker(broker=broker)
     first = work.send()
-    eventually(lambda: broker.inspector.job(first.message_id).state == "completed")
+    eventually(lambda: look_up(broker, first.message_id).state == "completed")
     own.restart()
     second = work.send()
-    eventually(lambda: broker.inspector.job(second.message_id).state == "completed")
+    eventually(lambda: look_up(broker, second.message_id).state == "completed")
     assert broker.inspector.queues() == ["q"]
     assert worker.complaint() is None
 

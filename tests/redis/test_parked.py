@@ -12,7 +12,7 @@ from jobyard.broker.envelope import seal
 from jobyard.broker.policy import QueuePolicy
 from jobyard.broker.scripts import script
 from jobyard.errors import RateLimitExceeded
-from support.hand import Hand, message
+from support.hand import Hand, look_up, message
 from support.proxy import Proxy
 from support.servers import Server
 from support.waiting import eventually
@@ -68,7 +68,7 @@ def test_when_the_next_one_expires_the_one_after_it_runs(broker: JobyardBroker, 
     now = broker.inspector.stats("q").now
     eventually(lambda: broker.inspector.stats("q").now > now + 110)
     assert worker.ids(9) == [third]
-    assert broker.inspector.job(second).state == "dead"
+    assert look_up(broker, second).state == "dead"
 
 
 def test_when_the_next_one_is_replaced_the_new_one_and_the_one_after_it_run(

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from jobyard.broker import JobyardBroker
 from jobyard.broker.policy import QueuePolicy
 from jobyard.worker.worker import JobyardWorker
-from support.hand import Hand, message, next_millisecond
+from support.hand import Hand, look_up, message, next_millisecond
 from support.waiting import eventually
 
 # Pause -------------------------------------------------------------------------------------------------------------
@@ -65,7 +65,7 @@ def test_resuming_wakes_an_idle_worker(broker: JobyardBroker, start_worker: Call
     sent = work.send()
     eventually(lambda: broker.server.client().llen(broker.keys("q")["wake"]) == 0, what="the worker has looked")
     broker.resume("q")
-    eventually(lambda: broker.inspector.job(sent.message_id).state == "completed", 1)
+    eventually(lambda: look_up(broker, sent.message_id).state == "completed", 1)
 
 
 # Policies ----------------------------------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ def test_completed_jobs_are_kept_for_a_time(
     worker = hand()
     job_id = send()
     complete(worker, 1)
-    assert broker.inspector.job(job_id).state == "completed"
+    assert look_up(broker, job_id).state == "completed"
     eventually(lambda: worker.ids() == [] and broker.inspector.job(job_id) is None, 2)
 
 
@@ -142,7 +142,7 @@ def test_with_nothing_kept_a_completed_job_is_gone_at_once_and_a_failed_one_stay
     worker.done(first, b"1")
     worker.bury(second)
     assert broker.inspector.job(good) is None
-    assert broker.inspector.job(bad).state == "dead"
+    assert look_up(broker, bad).state == "dead"
     assert broker.inspector.stats("q").completed == 1
 
 

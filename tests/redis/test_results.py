@@ -15,7 +15,7 @@ from jobyard.broker import JobyardBroker
 from jobyard.broker.errors import BrokerUnavailableError
 from jobyard.broker.results import LONGEST_RESULT
 from jobyard.worker.worker import JobyardWorker
-from support.hand import Hand, message
+from support.hand import Hand, look_up, message
 from support.proxy import Proxy
 from support.servers import Server
 from support.waiting import eventually
@@ -82,7 +82,7 @@ def test_a_result_that_was_asked_for_and_can_not_be_kept_buries_the_job_and_noth
     sent = (work.message() | follow.message()).run()
     with pytest.raises(ResultFailure, match=what):
         sent.messages[0].get_result(block=True, timeout=5000)
-    assert broker.inspector.job(sent.messages[0].message_id).state == "dead"
+    assert look_up(broker, sent.messages[0].message_id).state == "dead"
     broker.join("q", timeout=5000)
     assert followed == []
 

@@ -15,7 +15,7 @@ from jobyard.broker import JobyardBroker
 from jobyard.broker.errors import BrokerUnavailableError
 from jobyard.worker.worker import JobyardWorker
 from support.acl import sentinel_rules, user_rules
-from support.hand import message
+from support.hand import look_up, message
 from support.processes import free_port
 from support.servers import Kind, Server
 from support.waiting import eventually
@@ -72,7 +72,7 @@ def test_jobs_are_sent_and_run_through_a_sentinel(
 
     start_worker(broker=broker)
     sent = work.send()
-    eventually(lambda: broker.inspector.job(sent.message_id).state == "completed")
+    eventually(lambda: look_up(broker, sent.message_id).state == "completed")
     assert watched.master.command("EXISTS", broker.keys("q")["jobs"]) == 1
 
 

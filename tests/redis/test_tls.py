@@ -13,7 +13,7 @@ from jobyard.broker import JobyardBroker
 from jobyard.broker.errors import BrokerRefusedError
 from jobyard.worker.worker import JobyardWorker
 from support.certificates import Authority
-from support.hand import message
+from support.hand import look_up, message
 from support.processes import free_port
 from support.servers import Server
 from support.waiting import eventually
@@ -57,7 +57,7 @@ def test_jobs_are_sent_and_run_over_tls(
     assert job is not None
     assert job.state == "completed"
     delayed = work.send_with_options(delay=100)
-    eventually(lambda: broker.inspector.job(delayed.message_id).state == "completed")
+    eventually(lambda: look_up(broker, delayed.message_id).state == "completed")
 
 
 def test_a_certificate_that_can_not_be_trusted_is_refused_at_once(

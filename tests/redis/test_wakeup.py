@@ -13,7 +13,7 @@ import pytest
 
 from jobyard.broker import JobyardBroker
 from jobyard.worker.worker import JobyardWorker
-from support.hand import Hand, message
+from support.hand import Hand, look_up, message
 from support.proxy import Proxy
 from support.servers import Server
 from support.waiting import eventually
@@ -151,11 +151,11 @@ def test_a_due_job_wakes_one_idle_worker(
 ) -> None:
     fleet = idlers(20)
     job_id = send(delay=400)
-    due = broker.inspector.job(job_id).due_at
+    due = look_up(broker, job_id).due_at
     time.sleep(0.1)  # Somebody is chosen to wait for it.
     looks = sum(one.looks for one in fleet)
     eventually(lambda: any(one.took == [job_id] for one in fleet), 2)
-    assert broker.inspector.job(job_id).started_at - due < 50
+    assert look_up(broker, job_id).started_at - due < 50
     time.sleep(0.1)
     # The one that waited; it found more than nothing, so perhaps it called another.
     assert sum(one.looks for one in fleet) - looks <= 3
@@ -168,9 +168,9 @@ def test_a_job_that_becomes_due_sooner_is_not_missed(
     send(delay=4000)
     time.sleep(0.05)
     soon = send(delay=200)
-    due = broker.inspector.job(soon).due_at
+    due = look_up(broker, soon).due_at
     eventually(lambda: any(one.took == [soon] for one in fleet), 2)
-    assert broker.inspector.job(soon).started_at - due < 50
+    assert look_up(broker, soon).started_at - due < 50
 
 
 def test_many_jobs_at_once_wake_many_workers(broker: JobyardBroker, idlers: Callable[[int], list[Idler]]) -> None:
@@ -214,7 +214,7 @@ def test_a_call_that_reaches_a_worker_which_stops_is_passed_on(
     leaving.stop()
     assert leaving.took == []
     assert broker.server.client().llen(wake) == 1
-    assert broker.inspector.job(job_id).state == "waiting"
+    assert look_up(broker, job_id).state == "waiting"
 
 
 def test_waiting_ends_at_once_when_the_worker_stops(broker: JobyardBroker, hand: Callable[..., Hand]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -63,11 +64,7 @@ class Cluster:
             node.command("CLUSTER", "REPLICATE", self.id_of(first))
         eventually(lambda: all(self.is_well(node) for node in self.nodes), 20, what="the cluster is well")
         for node in self.nodes[3:]:
-            eventually(
-                lambda node=node: node.command("INFO", "replication").get("master_link_status") == "up",
-                20,
-                what="the replica follows",
-            )
+            eventually(partial(_follows, node), 20, what="the replica follows")
         return self
 
     def stop(self) -> None:
@@ -129,7 +126,11 @@ class Cluster:
 
     def is_well(self, node: Server) -> bool:
         """Whether a node says that the cluster is."""
-        return node.command("CLUSTER INFO").get("cluster_state") == "ok"
+        return bool(node.command("CLUSTER INFO").get("cluster_state") == "ok")
 
     def _knows_all(self, node: Server) -> bool:
         return int(node.command("CLUSTER INFO")["cluster_known_nodes"]) == len(self.nodes)
+
+
+def _follows(replica: Server) -> bool:
+    return bool(replica.command("INFO", "replication").get("master_link_status") == "up")

@@ -12,6 +12,7 @@ from jobyard.broker import JobyardBroker
 from jobyard.broker.delivery import Again, Delivery
 from jobyard.broker.dispatcher import Dispatcher
 from jobyard.broker.exchange import Answer
+from jobyard.broker.inspector import Job
 
 
 class Hand:
@@ -92,3 +93,10 @@ def next_millisecond(broker: JobyardBroker) -> None:
     now = broker.inspector.stats("q").now
     while broker.inspector.stats("q").now == now:
         pass
+
+
+def look_up(broker: JobyardBroker, job_id: str, *, queue: str | None = None) -> Job:
+    """A job that must be known."""
+    job = broker.inspector.job(job_id, queue=queue)
+    assert job is not None, f"job {job_id} is unknown"
+    return job

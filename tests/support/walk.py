@@ -143,15 +143,14 @@ class Walk:
 
     def operate(self) -> None:
         letters, queue = self.broker.dead_letters, self.queue()
-        self.random.choice(
-            [
-                lambda: letters.retry(queue, self.some()),
-                lambda: letters.retry_all(queue, DeadFilter(limit=3), rate=1000),
-                lambda: letters.discard(queue, self.some()),
-                lambda: letters.edit_and_retry(queue, self.some()[0], lambda args, kwargs: ((*args, 1), kwargs)),
-                lambda: self.broker.flush(queue),
-            ]
-        )()
+        moves: list[Callable[[], object]] = [
+            lambda: letters.retry(queue, self.some()),
+            lambda: letters.retry_all(queue, DeadFilter(limit=3), rate=1000),
+            lambda: letters.discard(queue, self.some()),
+            lambda: letters.edit_and_retry(queue, self.some()[0], lambda args, kwargs: ((*args, 1), kwargs)),
+            lambda: self.broker.flush(queue),
+        ]
+        self.random.choice(moves)()
 
     def configure(self) -> None:
         choose = self.random.choice

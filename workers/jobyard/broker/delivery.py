@@ -169,7 +169,9 @@ class Delivery(MessageProxy):
         if self.reporter is None or (percent < 100 and now - self._reported_at < PROGRESS_INTERVAL):
             return
         self._reported_at = now
-        self.reporter(self, msgspec.json.encode({"percent": percent, "message": message[:200], "counts": counts}))
+        self.reporter(
+            self, msgspec.json.encode({"percent": percent, "message": _printable(message[:200]), "counts": counts})
+        )
 
     def outcome(self) -> str:
         """What becomes of the job: completed, retry, later, back, dead, spent or cancelled. See `exchange.lua`."""
