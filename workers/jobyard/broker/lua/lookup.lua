@@ -12,6 +12,22 @@ local PLACES = {
   {'cancelled', 'cancelled'},
 }
 
+-- The ids of the jobs that are parked for a key. Kept for this call: a page may be all of one key.
+local parked = {}
+local function is_parked(id)
+  local job = redis.call('EXISTS', q.parked) == 1 and traits_of(q, {id})[1]
+  if not job or job.key == '' then
+    return false
+  end
+  if not parked[job.key] then
+    parked[job.key] = {}
+    for _, row in ipairs(redis.call('ZRANGEBYLEX', q.parked, '[' .. job.key .. '\0', '(' .. job.key .. '\1')) do
+      parked[job.key][string.match(row, '^[^%z]*%z[^%z]*%z(.*)$')] = true
+    end
+  end
+  return parked[job.key][id]
+end
+
 -- Where a job is: its state and the score of its place.
 local function place_of(id)
   for _, place in ipairs(PLACES) do
@@ -20,7 +36,7 @@ local function place_of(id)
       return place[2], score
     end
   end
-  if parked_row(q, id) then
+  if is_parked(id) then
     return 'parked', '0'
   end
 end

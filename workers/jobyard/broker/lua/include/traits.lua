@@ -31,24 +31,19 @@ local function unpark(q, key, most)
   return #rows
 end
 
--- A parked job's member of `parked`; nil: it is not parked.
-local function parked_row(q, id)
+-- Take a parked job away. False: it is not parked.
+local function unparked(q, id)
   local job = redis.call('EXISTS', q.parked) == 1 and traits_of(q, {id})[1]
   if not job or job.key == '' then
-    return nil
+    return false
   end
   local from, to = '[' .. job.key .. '\0', '(' .. job.key .. '\1'
   for _, row in ipairs(redis.call('ZRANGEBYLEX', q.parked, from, to)) do
     if string.match(row, '^[^%z]*%z[^%z]*%z(.*)$') == id then
-      return row
+      return redis.call('ZREM', q.parked, row) == 1
     end
   end
-end
-
--- Take a parked job away. False: it is not parked.
-local function unparked(q, id)
-  local row = parked_row(q, id)
-  return row ~= nil and redis.call('ZREM', q.parked, row) == 1
+  return false
 end
 
 local function park(q, key, position, id)
