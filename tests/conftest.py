@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import dramatiq
+import hypothesis
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -23,6 +24,10 @@ from jobyard.worker.worker import JobyardWorker, boot
 from support.ledger import audit
 from support.proxy import Proxy
 from support.servers import KINDS, Kind, Server
+
+# A timing is never a test.
+hypothesis.settings.register_profile("jobyard", deadline=None)
+hypothesis.settings.load_profile("jobyard")
 
 
 def pytest_configure(config: pytest.Config) -> None:

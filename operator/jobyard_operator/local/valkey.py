@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Literal, Self
 from urllib.parse import quote
 
 import redis
@@ -35,16 +35,23 @@ class ValkeyError(JobyardError):
 class Valkey:
     """The server, with its data in the directory.
 
-    Its append-only file is written and synced once a second: a crash of Valkey itself, or of the machine, may take the last
-    one or two seconds with it. Everything else that happens to this process or to the workers loses nothing, since Valkey
-    writes everything before it ends, also when it ends because this process was killed.
+    With `always`, every write is on disk before it is answered: a crash of Valkey itself, or of the machine, takes nothing
+    with it. With `everysec` it may take the last one or two seconds.
 
     Args:
         directory: holds the data, and the lock that the server shares.
         on_event: told in words when it has died and is started again.
+        fsync: Valkey's `appendfsync`.
     """
 
-    def __init__(self, directory: Directory, on_event: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        on_event: Callable[[str], None] = lambda _: None,
+        *,
+        fsync: Literal["always", "everysec"] = "always",
+    ) -> None:
+        self._fsync = fsync
         self.socket = _socket_path(directory.valkey)
         self.url = f"unix://{quote(str(self.socket))}?db=0"
         self._configuration = directory.valkey / "valkey.conf"
@@ -126,7 +133,7 @@ class Valkey:
             "unixsocketperm": "700",
             "dir": str(self._directory.valkey),
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": self._fsync,
             # The append-only file is all that is needed.
             "save": "",
             # Jobs must never be dropped to make room.

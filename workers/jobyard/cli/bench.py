@@ -73,7 +73,7 @@ def _redis_url(theirs: bool) -> Iterator[str]:
     from jobyard_operator.local.valkey import Valkey
 
     with tempfile.TemporaryDirectory(prefix="jobyard-bench-") as path, Directory(Path(path)) as directory:
-        valkey = Valkey(directory).start()
+        valkey = Valkey(directory, fsync="everysec").start()
         try:
             yield valkey.url
         finally:
