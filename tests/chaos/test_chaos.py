@@ -6,56 +6,23 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import dramatiq
 import pytest
 from dramatiq import Message
 
-from chaos.fleet import Fleet
+from chaos.conftest import Scene
 from chaos.record import Record
 from jobyard.broker import JobyardBroker
 from jobyard.broker.errors import BrokerUnavailableError
 from support.ledger import audit
 from support.proxy import Proxy
-from support.servers import Server
 from support.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 QUEUE = "chaos"
-StartFleet = Callable[..., Fleet]
-
-
-@pytest.fixture
-def seed() -> int:
-    """Changes with every run; printed when a test fails."""
-    chosen = random.SystemRandom().randrange(1 << 32)
-    print(f"seed {chosen}")
-    return chosen
-
-
-@pytest.fixture
-def record(tmp_path: Path) -> Path:
-    path = tmp_path / "record"
-    path.touch()
-    return path
-
-
-@pytest.fixture
-def start_fleet(namespace: str, record: Path) -> Iterator[StartFleet]:
-    fleets: list[Fleet] = []
-
-    def start(url: str, **options: Any) -> Fleet:
-        fleets.append(Fleet(url, namespace, record, **options))
-        return fleets[-1]
-
-    yield start
-    for fleet in fleets:
-        fleet.stop()
-        print(fleet.log.read_text()[-3000:])
 
 
 def messages(numbers: range, *, actor: str = "work", longest: float = 3.0, dice: random.Random) -> list[Message[Any]]:
@@ -103,17 +70,9 @@ def unexplained(record: Record, kills: Counter[int], threads: int) -> dict[int, 
     return left
 
 
-def test_workers_killed_at_random(
-    start_server: Callable[..., Server],
-    make_broker: Callable[..., JobyardBroker],
-    start_fleet: StartFleet,
-    record: Path,
-    seed: int,
-) -> None:
-    dice = random.Random(seed)
-    url = start_server("valkey", aof=True).url
-    broker = make_broker(url)
-    fleets = [start_fleet(url), start_fleet(url)]
+def test_workers_killed_at_random(scene: Scene) -> None:
+    broker, dice = scene.broker, scene.dice
+    fleets = [scene.fleet(), scene.fleet()]
     jobs = messages(range(15_000), dice=dice) + messages(range(15_000, 15_500), actor="stumble", dice=dice)
     dice.shuffle(jobs)
     producer = keep_enqueueing(broker, jobs, 0.05)
@@ -125,36 +84,28 @@ def test_workers_killed_at_random(
         time.sleep(dice.uniform(0.1, 0.5))
     finish(broker, producer, len(jobs))
 
-    seen = Record.read(record)
+    seen = Record.read(scene.record)
     assert len(kills) >= 10
     assert seen.ended() == set(range(len(jobs)))
     assert not unexplained(seen, kills, threads=2)
 
 
-def test_whole_pods_killed_at_random(
-    start_server: Callable[..., Server],
-    make_broker: Callable[..., JobyardBroker],
-    start_fleet: StartFleet,
-    record: Path,
-    seed: int,
-) -> None:
+def test_whole_pods_killed_at_random(scene: Scene) -> None:
     """The supervisor dies with its children, and nobody is left to hand back their jobs: the lease does it."""
-    dice = random.Random(seed)
-    url = start_server("valkey", aof=True).url
-    broker = make_broker(url)
-    survivor, victim = start_fleet(url), start_fleet(url)
+    broker, dice = scene.broker, scene.dice
+    survivor, victim = scene.fleet(), scene.fleet()
     jobs = messages(range(6_000), dice=dice)
     producer = keep_enqueueing(broker, jobs, 0.02)
     eventually(lambda: survivor.children() and victim.children())
     killed: set[int] = set()
     for _ in range(3):
-        eventually(lambda fleet=victim: any(f"{pid} " in record.read_text() for pid in fleet.children()), 30)
+        eventually(lambda fleet=victim: any(f"{pid} " in scene.record.read_text() for pid in fleet.children()), 30)
         killed |= set(victim.kill_all())
-        victim = start_fleet(url)
+        victim = scene.fleet()
     at = time.monotonic_ns()
     finish(broker, producer, len(jobs))
 
-    seen = Record.read(record)
+    seen = Record.read(scene.record)
     assert seen.ended() == set(range(len(jobs)))
     # What was finished in the last moments (10 ms, and what the machine takes to kill) may have died undelivered.
     for runs in seen.repeated().values():
@@ -166,18 +117,10 @@ def test_whole_pods_killed_at_random(
     assert (max(again) - at) / 1e9 < 35, "a killed pod's jobs run again when their lease is over"
 
 
-def test_valkey_killed_at_random(
-    start_server: Callable[..., Server],
-    make_broker: Callable[..., JobyardBroker],
-    start_fleet: StartFleet,
-    record: Path,
-    seed: int,
-) -> None:
-    dice = random.Random(seed)
-    server = start_server("valkey", aof=True)
-    broker = make_broker(server.url)
-    start_fleet(server.url)
-    start_fleet(server.url)
+def test_valkey_killed_at_random(scene: Scene) -> None:
+    broker, dice, server = scene.broker, scene.dice, scene.server
+    scene.fleet()
+    scene.fleet()
     jobs = messages(range(10_000), dice=dice) + messages(range(10_000, 10_300), actor="stumble", dice=dice)
     dice.shuffle(jobs)
     producer = keep_enqueueing(broker, jobs, 0.05)
@@ -188,23 +131,16 @@ def test_valkey_killed_at_random(
         server.start()
     finish(broker, producer, len(jobs))
 
-    seen = Record.read(record)
+    seen = Record.read(scene.record)
     assert seen.ended() == set(range(len(jobs)))
     assert not seen.repeated(), "a worker that lives delivers what it finished, so nothing runs twice"
 
 
-def test_replies_lost_at_random(
-    start_server: Callable[..., Server],
-    start_proxy: Callable[[int], Proxy],
-    make_broker: Callable[..., JobyardBroker],
-    start_fleet: StartFleet,
-    record: Path,
-    seed: int,
-) -> None:
-    dice = random.Random(seed)
-    proxy = start_proxy(start_server("valkey", aof=True).port)
-    broker = make_broker(proxy.url)
-    start_fleet(proxy.url)
+def test_replies_lost_at_random(scene: Scene, start_proxy: Callable[[int], Proxy]) -> None:
+    dice = scene.dice
+    proxy = start_proxy(scene.server.port)
+    broker = scene.broker_at(proxy.url)
+    scene.fleet(proxy.url)
     jobs = messages(range(5_000), dice=dice)
     producer = keep_enqueueing(broker, jobs, 0.05)
     losses = 0
@@ -217,27 +153,19 @@ def test_replies_lost_at_random(
     proxy.heal()
     finish(broker, producer, len(jobs))
 
-    seen = Record.read(record)
+    seen = Record.read(scene.record)
     assert proxy.lost >= 10
     assert broker.inspector.stats(QUEUE).counts["accepted"] == len(jobs)
     assert Counter(len(runs) for runs in seen.runs.values()) == {1: len(jobs)}, "each job ran exactly once"
 
 
-def test_a_worker_stopped_longer_than_its_lease(
-    start_server: Callable[..., Server],
-    make_broker: Callable[..., JobyardBroker],
-    start_fleet: StartFleet,
-    record: Path,
-    seed: int,
-) -> None:
+def test_a_worker_stopped_longer_than_its_lease(scene: Scene) -> None:
     """What it was running runs elsewhere; when it goes on, it changes nothing any more."""
-    dice = random.Random(seed)
-    url = start_server("valkey", aof=True).url
-    broker = make_broker(url)
-    frozen, other = start_fleet(url, processes=1), start_fleet(url, processes=1)
+    broker, dice = scene.broker, scene.dice
+    frozen, other = scene.fleet(processes=1), scene.fleet(processes=1)
     jobs = messages(range(3_000), longest=20, dice=dice)
     producer = keep_enqueueing(broker, jobs, 0.0)
-    eventually(lambda: frozen.children() and f"{frozen.children()[0]} " in record.read_text(), 30)
+    eventually(lambda: frozen.children() and f"{frozen.children()[0]} " in scene.record.read_text(), 30)
     pid = frozen.freeze_child(0)
     assert pid is not None
     # Only the other one works now; the frozen one's jobs are what is missing in the end.
@@ -246,25 +174,17 @@ def test_a_worker_stopped_longer_than_its_lease(
     finish(broker, producer, len(jobs))
     stopped = frozen.stop()
 
-    seen = Record.read(record)
+    seen = Record.read(scene.record)
     assert other.children()
     assert stopped == 0
     assert seen.ended() == set(range(len(jobs)))
     assert not unexplained(seen, Counter({pid: 1}), threads=2)
 
 
-def test_clocks_two_minutes_off(
-    start_server: Callable[..., Server],
-    make_broker: Callable[..., JobyardBroker],
-    start_fleet: StartFleet,
-    record: Path,
-    seed: int,
-) -> None:
-    dice = random.Random(seed)
-    url = start_server("valkey", aof=True).url
-    broker = make_broker(url)
-    start_fleet(url, processes=1, skew=120)
-    start_fleet(url, processes=1, skew=-120)
+def test_clocks_two_minutes_off(scene: Scene) -> None:
+    broker, dice = scene.broker, scene.dice
+    scene.fleet(processes=1, skew=120)
+    scene.fleet(processes=1, skew=-120)
     jobs = messages(range(2_000), dice=dice) + messages(range(2_000, 2_100), actor="stumble", dice=dice)
     producer = keep_enqueueing(broker, jobs, 0.02)
     delayed = messages(range(2_100, 2_110), dice=dice)
@@ -272,23 +192,15 @@ def test_clocks_two_minutes_off(
     broker.enqueue_many(delayed, delay=2_000)
     finish(broker, producer, len(jobs) + len(delayed))
 
-    seen = Record.read(record)
+    seen = Record.read(scene.record)
     assert seen.ended() == set(range(2_110))
     assert not seen.repeated()
     assert min(run.started for number in range(2_100, 2_110) for run in seen.runs[number]) - sent >= 2_000 * 1_000_000
 
 
-def test_a_job_that_kills_its_worker_is_buried_and_takes_nobody_along(
-    start_server: Callable[..., Server],
-    make_broker: Callable[..., JobyardBroker],
-    start_fleet: StartFleet,
-    record: Path,
-    seed: int,
-) -> None:
-    dice = random.Random(seed)
-    url = start_server("valkey", aof=True).url
-    broker = make_broker(url)
-    start_fleet(url, processes=1, threads=1)
+def test_a_job_that_kills_its_worker_is_buried_and_takes_nobody_along(scene: Scene) -> None:
+    broker, dice = scene.broker, scene.dice
+    scene.fleet(processes=1, threads=1)
     jobs = messages(range(1_000), longest=0.5, dice=dice)
     jobs.insert(500, *messages(range(1_000, 1_001), actor="suicide", dice=dice))
     broker.enqueue_many(jobs)
@@ -302,8 +214,3 @@ def test_a_job_that_kills_its_worker_is_buried_and_takes_nobody_along(
     assert [error["error"] for error in poison.errors] == ["WorkerDied"] * 3
     neighbours = broker.inspector.jobs_by_id(QUEUE, [f"work-{number}" for number in range(1_000)])
     assert {job.attempts for job in neighbours} == {1}, "jobs that were only fetched have not used an attempt"
-
-
-@pytest.fixture(autouse=True)
-def _no_global_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dramatiq.broker, "global_broker", None)

@@ -239,3 +239,18 @@ def test_many_expired_leases_are_recovered_in_bounded_steps(broker: JobyardBroke
         taken |= set(other.ids(1000))
         steps += 1
         assert steps < 6
+
+
+def test_a_worker_that_stood_still_starts_nothing_that_it_had_fetched_before(
+    broker: JobyardBroker, hand: Callable[..., Hand], send: Callable[..., str]
+) -> None:
+    first, second = send(), send()
+    worker = hand().dispatcher
+    worker.appetite.slots = 2
+    assert len(worker.fetch().deliveries) == 2
+    for delivery in worker.buffer:
+        delivery.fetched_at -= worker.lease
+    assert worker.take() is None
+    worker.flush()
+    jobs = broker.inspector.jobs_by_id("q", [first, second])
+    assert [(job.state, job.attempts) for job in jobs] == [("waiting", 0)] * 2

@@ -120,12 +120,16 @@ class Dispatcher:
 
     def take(self) -> Delivery | None:
         """The next job to run, from the buffer."""
-        try:
-            delivery = self.buffer.popleft()
-        except IndexError:
-            return None
-        delivery.started_at = time.monotonic()
-        return delivery
+        while True:
+            try:
+                delivery = self.buffer.popleft()
+            except IndexError:
+                return None
+            delivery.started_at = time.monotonic()
+            if delivery.started_at - delivery.fetched_at < self.lease / 3:
+                return delivery
+            # This process stood still, and somebody else may have the job by now. If not, it goes back to its place.
+            self.give_back([delivery])
 
     def settle(self, delivery: Delivery) -> None:
         """A run has ended. What the delivery says is delivered with the next call."""
