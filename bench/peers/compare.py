@@ -147,6 +147,7 @@ def main() -> None:
     ]
     chosen = [one for one in chosen if one not in without_node]
 
+    where = machine(folder)
     busy_before = []
     begun = time.monotonic()
     rounds: dict[str, list[Figures]] = {str(one): [] for one in chosen}
@@ -165,7 +166,7 @@ def main() -> None:
         results[str(variant)] = {"failed": "node is not installed"}
 
     outcome = {
-        "machine": machine(folder),
+        "machine": where,
         "busy_before": {"median": statistics.median(busy_before), "most": max(busy_before)} if busy_before else None,
         "minutes": round((time.monotonic() - begun) / 60, 1),
         "rounds": asked.rounds,

@@ -100,9 +100,9 @@ def crash(variant: Variant, folder: Path) -> dict[str, Any]:
             "crash_missing": missing,
             "crash_missing_running": len(running - ends.keys()),
             "crash_twice": sum(len(times) > 1 for times in ends.values()),
-            "crash_running_back_s": None
-            if running - ends.keys()
-            else max((ends[number][0] for number in running), default=killed) - killed,
+            "crash_running_back_s": max(ends[number][0] for number in running) - killed
+            if running and running <= ends.keys()
+            else None,
             "crash_all_back_s": None if missing else max(times[0] for times in ends.values()) - killed,
         }
 

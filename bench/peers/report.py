@@ -149,16 +149,15 @@ def _crashes(rows: list[Row]) -> str:
     for row in rows:
         if "crash_missing" not in row:
             continue
-        back, everything = (
-            number(row[name]) if row[name] is not None else f"> {PATIENCE}"
-            for name in ("crash_running_back_s", "crash_all_back_s")
-        )
+        late = f"> {PATIENCE}"
+        back = number(row["crash_running_back_s"]) if not row["crash_missing_running"] else late
+        everything = number(row["crash_all_back_s"]) if not row["crash_missing"] else late
         names = ("crash_running", "crash_missing_running", "crash_missing", "crash_twice")
         lines.append([row["system"], row["name"], *(str(row[name]) for name in names), back, everything])
     if not lines:
         return ""
     titles = (
-        "system | setting | running when killed | of these not back | not back in all | finished twice | running ones back "
+        "system | setting | running when killed | of these not back | not back in all | ended twice | running ones back "
         "after s | all done after s"
     )
     return (
