@@ -57,16 +57,23 @@ def finish(broker: JobyardBroker, producer: threading.Thread, jobs: int, timeout
     audit(broker)
 
 
-def unexplained(record: Record, kills: Counter[int], threads: int) -> dict[int, Any]:
-    """Jobs that came to an end twice, less those that were in flight when their process was killed."""
-    allowance = Counter({pid: threads * times for pid, times in kills.items()})
+def unexplained(record: Record, faults: Counter[int], threads: int) -> dict[int, Any]:
+    """Jobs that came to an end twice, less those that were in flight when their process was killed or stopped.
+
+    The run that a fault explains may come first (killed after its end, before its delivery) or last (stopped
+    between taking the job and its first line, then woken up).
+    """
+    allowance = Counter({pid: threads * times for pid, times in faults.items()})
     left = {}
     for number, runs in record.repeated().items():
-        for run in [run for run in runs if run.ended is not None][:-1]:
-            if allowance[run.pid] > 0:
-                allowance[run.pid] -= 1
-            else:
-                left[number] = runs
+        ended = [run.pid for run in runs if run.ended is not None]
+        excused = 0
+        for pid in ended:
+            if excused < len(ended) - 1 and allowance[pid] > 0:
+                allowance[pid] -= 1
+                excused += 1
+        if excused < len(ended) - 1:
+            left[number] = runs
     return left
 
 
