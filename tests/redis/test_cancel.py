@@ -13,7 +13,7 @@ from jobyard.broker import JobyardBroker
 from jobyard.context import current_job
 from jobyard.errors import Cancelled
 from jobyard.worker.worker import JobyardWorker
-from support.hand import Hand, look_up
+from support.hand import Hand, look_up, message
 from support.waiting import eventually
 
 
@@ -195,3 +195,53 @@ def test_a_job_that_a_worker_holds_but_has_not_started_never_starts(
     eventually(lambda: broker.inspector.stats("q").cancelled == 3)
     eventually(lambda: broker.inspector.stats("q").completed == 1)
     assert runs == [0]
+
+
+def test_many_jobs_are_cancelled_in_whatever_state_they_are(
+    broker: JobyardBroker, hand: Callable[..., Hand], send: Callable[..., str]
+) -> None:
+    worker = hand()
+    completed, dead, active = send(), send(), send()
+    worker.done(worker.fetch_one())
+    worker.bury(worker.fetch_one())
+    worker.fetch_one()
+    waiting, delayed, left = send(), send(delay=60_000), send()
+    ids = [waiting, "nothing", delayed, active, dead, completed, waiting]
+    expected = ["waiting", "unknown", "delayed", "active", "dead", "completed"]
+    assert broker.cancel_many("q", ids) == dict(zip(ids, expected, strict=False))
+    assert [job.id for job in broker.inspector.jobs("q", "waiting")] == [left]
+    assert look_up(broker, active).cancelling
+    # Again, as when the reply got lost.
+    assert broker.cancel_many("q", ids)[waiting] == "cancelled"
+    assert broker.inspector.stats("q").cancelled == 2
+
+
+def test_more_jobs_than_one_call_takes_are_cancelled(broker: JobyardBroker) -> None:
+    sent = [message("q") for _ in range(2001)]
+    broker.enqueue_many(sent)
+    assert set(broker.cancel_many("q", [one.message_id for one in sent]).values()) == {"waiting"}
+    assert broker.inspector.stats("q").cancelled == 2001
+    assert broker.cancel_many("q", []) == {}
+
+
+def test_the_workers_of_many_running_jobs_are_told_at_once(
+    broker: JobyardBroker, start_worker: Callable[..., JobyardWorker]
+) -> None:
+    running, interrupted = threading.Semaphore(0), threading.Semaphore(0)
+
+    @dramatiq.actor(queue_name="q")
+    def work() -> None:
+        running.release()
+        try:
+            while True:
+                time.sleep(0.001)
+        except Cancelled:
+            interrupted.release()
+            raise
+
+    start_worker(threads=2)
+    sent = [work.send() for _ in range(2)]
+    assert all(running.acquire(timeout=10) for _ in sent)
+    assert set(broker.cancel_many("q", [one.message_id for one in sent]).values()) == {"active"}
+    assert all(interrupted.acquire(timeout=10) for _ in sent)
+    eventually(lambda: broker.inspector.stats("q").cancelled == 2)

@@ -118,6 +118,7 @@ ACTS: dict[str, Act] = {
     "renew": lambda scene: scene.hand.renew(),
     "report": Scene.report,
     "cancel waiting": lambda scene: scene.broker.cancel("waiting-0"),
+    "cancel many": lambda scene: scene.broker.cancel_many("q", ["waiting-0", "delayed", "active", "dead-0"]),
     "cancel active": lambda scene: scene.broker.cancel("active"),
     "configure": lambda scene: scene.broker.configure("q", QueuePolicy(paused=True, ageing=5, dead=None)),
     "retry dead": lambda scene: scene.letters.retry("q", ["dead-0", "dead-1"], rate=1),
