@@ -11,6 +11,7 @@ import redis.exceptions as wire
 
 from jobyard.broker import JobyardBroker
 from jobyard.broker.dead_letters import DeadFilter
+from jobyard.broker.filters import JobFilter
 from jobyard.broker.policy import QueuePolicy
 from jobyard.context import report_progress
 from jobyard.worker.worker import JobyardWorker
@@ -59,6 +60,8 @@ def test_the_documented_user_can_do_everything(
     broker.pause("q")
     broker.configure("q", QueuePolicy(ageing=60, dead=10))
     assert broker.dead_letters.retry_all("q", DeadFilter(error="ValueError"), rate=5) == 1
+    assert broker.inspector.search(JobFilter(text="fail")).searched
+    assert broker.bulk.retry(JobFilter(ended_after=1)).changed == 0
     broker.flush("q")
     broker.resume("q")
     assert broker.inspector.jobs("q", "completed")

@@ -8,7 +8,7 @@ import pytest
 from dramatiq import Message
 
 from jobyard.broker import JobyardBroker
-from jobyard.broker.inspector import PLACES
+from jobyard.broker.states import PLACES
 from support.hand import Hand, look_up, message
 from support.snapshot import snapshot
 

@@ -12,6 +12,7 @@ Workers are started by `jobyard worker MODULE`; ordinary Dramatiq actors work ju
 
 from jobyard.actor import JobyardActor, actor
 from jobyard.broker import JobyardBroker, get_broker
+from jobyard.broker.filters import JobFilter
 from jobyard.context import current_job, report_progress
 from jobyard.errors import (
     Cancelled,
@@ -34,6 +35,7 @@ __all__ = [
     # The broker
     "JobyardBroker",
     "get_broker",
+    "JobFilter",
     # Inside a job
     "current_job",
     "report_progress",

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from jobyard.broker.inspector import Job, QueueStats, State
+from jobyard.broker.inspector import Job, QueueStats
+from jobyard.broker.states import State
 
 if TYPE_CHECKING:
     from jobyard.broker import JobyardBroker

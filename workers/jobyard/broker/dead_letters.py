@@ -70,11 +70,12 @@ class DeadLetters:
                     found += 1
                     yield job
 
-    def retry(self, queue: str, ids: Sequence[str], *, rate: float | None = None) -> int:
+    def retry(self, queue: str, ids: Sequence[str], *, rate: float | None = None, after: int = 0) -> int:
         """Try some again.
 
         Args:
             rate: so many a second at most; the later ones are delayed. None: all at once.
+            after: so many others come first at that rate.
 
         Returns:
             How many of them were dead letters.
@@ -85,7 +86,7 @@ class DeadLetters:
         keys = self._broker.keys(queue).all
         for page, some in enumerate(pages(ids, _PAGE)):
             arguments: list[str | int | bytes] = []
-            for number, job_id in enumerate(some, page * _PAGE):
+            for number, job_id in enumerate(some, after + page * _PAGE):
                 delay = 0 if rate is None else int(min(number * 1000 / rate, LONGEST_DELAY))
                 arguments += (job_id, delay, b"")
             revived += self._broker.link.call(script("revive"), keys, arguments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 from dramatiq.errors import DecodeError
@@ -14,27 +14,18 @@ from jobyard.broker import keys as layout
 from jobyard.broker.delivery import UNREADABLE
 from jobyard.broker.envelope import Content, unseal
 from jobyard.broker.errors import WIRE_ERRORS, BrokerUnavailableError, translate
+from jobyard.broker.filters import JobFilter
 from jobyard.broker.keys import QueueKeys
 from jobyard.broker.policy import QueuePolicy
 from jobyard.broker.scripts import script
+from jobyard.broker.search import Page, Search
 from jobyard.broker.server import REPLY_TIMEOUT
+from jobyard.broker.states import PLACES as PLACES
+from jobyard.broker.states import State as State
 from jobyard.priority import Priority
 
 if TYPE_CHECKING:
     from jobyard.broker.broker import JobyardBroker
-
-State = Literal["delayed", "waiting", "parked", "active", "dead", "completed", "cancelled"]
-
-#: Where the jobs of each state lie, and whether the newest come first in a list.
-PLACES: Final[dict[State, tuple[str, bool]]] = {
-    "waiting": ("ready", False),
-    "delayed": ("scheduled", False),
-    "parked": ("parked", False),
-    "active": ("active", False),
-    "dead": ("dead", True),
-    "completed": ("completed", True),
-    "cancelled": ("cancelled", True),
-}
 
 #: Who waits for a job looks at it at least every so many seconds, since a message gets lost when a connection breaks.
 LONGEST_SILENCE: Final = 5.0
@@ -174,7 +165,7 @@ class Inspector:
         if not ids:
             return []
         rows = self._broker.link.call(script("lookup"), self._keys(queue).all, ids)
-        return [_job(queue, row) for row in rows if row[1] != b"unknown"]
+        return [job_of(queue, row) for row in rows if row[1] != b"unknown"]
 
     def jobs(self, queue: str, state: State, *, offset: int = 0, limit: int = 100) -> list[Job]:
         """One page of the jobs in a state: waiting in the order in which they start, ended ones newest first.
@@ -188,6 +179,24 @@ class Inspector:
         # A parked job's member is key NUL position NUL id.
         ids = [member.rpartition(b"\0")[2].decode() for member in members]
         return [job for job in self.jobs_by_id(queue, ids) if job.state == state]
+
+    def search(self, which: JobFilter | None = None, cursor: str | None = None, limit: int = 100) -> Page:
+        """The jobs that fit, over all states and queues that are meant; ended ones newest first.
+
+        A call looks at a bounded number of jobs (`search.MOST_SEARCHED`); then it returns what it has found, which may be
+        nothing yet, and the cursor leads on. A job that stays in its state is found once, whatever others do meanwhile; one that
+        moves may be missed, or found again.
+
+        Args:
+            which: None: all jobs.
+            cursor: `Page.cursor` of the page before, with the same filter. None: the first page.
+            limit: 1 to 1000 jobs.
+
+        Raises:
+            CursorError: the cursor was not given out for this filter.
+            ValueError: the limit is not within its bounds.
+        """
+        return Search(self._broker).page(which or JobFilter(), cursor, limit)
 
     def wait(self, job_id: str, *, queue: str, deadline: float, expected: bool = False) -> Job | None:
         """Block until a job has ended or `time.monotonic()` reaches the deadline. Woken by Redis; doesn't poll.
@@ -235,9 +244,10 @@ class Inspector:
         return self._broker.keys(queue)
 
 
-def _job(queue: str, row: list[Any]) -> Job:
+def job_of(queue: str, row: Sequence[Any]) -> Job:
+    """A job from a row of `lookup.lua`."""
     job_id, state, score, envelope, run, result, errors, progress, rank, cancelling = row
-    name: State = state.decode()
+    name = cast(State, state if isinstance(state, str) else state.decode())
     content = _content(envelope)
     ms = int(float(score))
     _, _, attempt, started, _ = run.split(b" ") if run else (b"-", b"-", b"0", b"0", b"0")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 from pydantic import ValidationError
 
 from jobyard.broker import keys as layout
+from jobyard.broker.bulk import Bulk
 from jobyard.broker.dead_letters import DeadLetters
 from jobyard.broker.delivery import Completed
 from jobyard.broker.inspector import Inspector
@@ -50,6 +51,11 @@ class Operations(ABC):
     def dead_letters(self) -> DeadLetters:
         """What can be done with dead letters."""
         return DeadLetters(cast("JobyardBroker", self))
+
+    @cached_property
+    def bulk(self) -> Bulk:
+        """What can be done with all jobs that fit a filter."""
+        return Bulk(cast("JobyardBroker", self))
 
     def configure(self, queue_name: str, policy: QueuePolicy) -> QueuePolicy:
         """Change those parts of a queue's policy that are set in `policy`. Returns the whole policy.

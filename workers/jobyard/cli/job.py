@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final, Literal, get_args
 import typer
 
 from jobyard.broker import JobyardBroker
-from jobyard.broker.inspector import Job, State
+from jobyard.broker.inspector import Job
+from jobyard.broker.states import State
 from jobyard.cli.app import app
 from jobyard.cli.connection import connected, fail, find_job, queue_names, say, unknown_job
 from jobyard.cli.facts import arguments_of, job_values, last_error, moment_and_when, result_of, when

@@ -12,15 +12,13 @@ from starlette.requests import Request
 
 from jobyard.broker import JobyardBroker
 from jobyard.broker.dead_letters import DeadFilter
-from jobyard.broker.inspector import Job, QueueStats, State
+from jobyard.broker.inspector import Job, QueueStats
+from jobyard.broker.states import STATES, State
 from jobyard.broker.workers import WorkerInfo, list_workers
 from jobyard.web.backroom import Backroom
 from jobyard.web.problems import Kind, Problem
 
 Answer = TypeVar("Answer")
-
-#: In this order jobs of all states are listed: what happens now comes first.
-STATES: Final[tuple[State, ...]] = ("active", "waiting", "parked", "delayed", "dead", "completed", "cancelled")
 
 #: Dead letters that one request looks at, at most, when it searches for some.
 _MOST_SEARCHED: Final = 5000

@@ -11,7 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from jobyard.broker.inspector import Job as KnownJob
-from jobyard.broker.inspector import QueueStats, State
+from jobyard.broker.inspector import QueueStats
+from jobyard.broker.states import State
 from jobyard.broker.workers import WorkerInfo
 from jobyard.web import models
 

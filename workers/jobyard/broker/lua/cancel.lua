@@ -19,7 +19,7 @@ local function cancel(id)
     end
   end
   if unparked(q, id) then
-    cancel_now(q, id, false)
+    cancel_now(q, id, false, true)
     return 'parked', ''
   end
   if redis.call('ZSCORE', q.active, id) then

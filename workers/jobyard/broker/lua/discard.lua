@@ -24,7 +24,7 @@ for i = 1, #members do
   end
 end
 if #gone > 0 then
-  if ARGV[1] ~= 'dead' then
+  if ARGV[1] == 'ready' or ARGV[1] == 'scheduled' then
     pass_turn(q, gone)
   end
   forget(q, gone)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from jobyard.broker.inspector import State
+from jobyard.broker.states import State
 from jobyard.web import models, present, requests
 from jobyard.web.api.answers import answer
 from jobyard.web.desk import desk_of

@@ -41,11 +41,11 @@ local function leave_active(q, ids)
   end
 end
 
--- `active`: it runs now; otherwise it was waiting, and has been taken from there.
-local function cancel_now(q, id, active)
+-- `active`: it runs now; otherwise it was waiting or (`parked`) parked, and has been taken from there.
+local function cancel_now(q, id, active, parked)
   if active then
     leave_active(q, {id})
-  else
+  elseif not parked then
     pass_turn(q, {id})
   end
   release_unique(q, {id}, 'end')

@@ -31,19 +31,23 @@ local function unpark(q, key, most)
   return #rows
 end
 
--- Take a parked job away. False: it is not parked.
+-- Take a parked job away. False: it is not parked. The jobs of a key are read once a call, since many may be taken away; so
+-- none must be parked before this in the same call.
+local parked_rows = {}
 local function unparked(q, id)
   local job = redis.call('EXISTS', q.parked) == 1 and traits_of(q, {id})[1]
   if not job or job.key == '' then
     return false
   end
-  local from, to = '[' .. job.key .. '\0', '(' .. job.key .. '\1'
-  for _, row in ipairs(redis.call('ZRANGEBYLEX', q.parked, from, to)) do
-    if string.match(row, '^[^%z]*%z[^%z]*%z(.*)$') == id then
-      return redis.call('ZREM', q.parked, row) == 1
+  local name = q.parked .. '\0' .. job.key
+  if not parked_rows[name] then
+    parked_rows[name] = {}
+    for _, row in ipairs(redis.call('ZRANGEBYLEX', q.parked, '[' .. job.key .. '\0', '(' .. job.key .. '\1')) do
+      parked_rows[name][string.match(row, '^[^%z]*%z[^%z]*%z(.*)$')] = row
     end
   end
-  return false
+  local row = parked_rows[name][id]
+  return row ~= nil and redis.call('ZREM', q.parked, row) == 1
 end
 
 local function park(q, key, position, id)
