@@ -6,10 +6,10 @@ READY  := $(VENV)/.ready
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick lint types format clean
+.PHONY: help run test quick cluster test-cluster lint types format clean
 
 help:            ## What there is
-	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 run: $(READY)    ## Workers, an embedded Valkey and sample jobs of every built-in type (ARGS=--once ends by itself)
 	@$(BIN)/jobyard up $(ARGS)
@@ -17,11 +17,17 @@ run: $(READY)    ## Workers, an embedded Valkey and sample jobs of every built-i
 test: $(READY)   ## Everything: lint, types and all tests, on Valkey 9 and on Debian's Redis 7
 	@tests/install-servers
 	@$(MAKE) --no-print-directory lint types
-	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
+	@$(BIN)/pytest -n auto --dist worksteal --ignore tests/cluster $(ARGS)
 
 quick: $(READY)  ## Lint, types and the tests that need seconds
 	@$(MAKE) --no-print-directory lint types
 	@$(BIN)/pytest -n auto --dist worksteal -m "not slow" $(ARGS)
+
+cluster: $(READY) ## A real Kubernetes on this machine, without Docker (Linux, root; the first time it builds for 15 minutes)
+	@$(BIN)/python tests/cluster/up
+
+test-cluster: $(READY) ## The tests that need that Kubernetes
+	@$(BIN)/pytest tests/cluster $(ARGS)
 
 lint: $(READY)   ## Style and layers
 	@$(BIN)/ruff check .
