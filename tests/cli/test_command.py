@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 
 import pytest
 
@@ -87,3 +88,9 @@ def test_at_a_terminal_discarding_many_asks(
     assert "Discard 2 dead letters of emails for ever?" in done.stderr + done.stdout
     assert done.returncode == status
     assert broker.inspector.stats("emails").dead == left
+
+
+def test_it_says_its_version() -> None:
+    done = _run("--version")
+    assert done.returncode == 0
+    assert done.stdout == f"jobyard {version('jobyard')}\n"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 app = typer.Typer(
@@ -13,6 +16,17 @@ app = typer.Typer(
 )
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"jobyard {version('jobyard')}")
+        raise typer.Exit
+
+
 @app.callback()
-def root() -> None:
+def root(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version, and end.", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None:
     """Background jobs on Redis, for Python on Kubernetes."""
