@@ -90,6 +90,7 @@ class Delivery(MessageProxy):
         retries: the option `retries` as the broker counts it. Where it is higher in the message, a middleware counts, too.
         priority: as at enqueue.
         again: set when the job shall run again.
+        final: it failed with an error that no further attempt can cure.
         spent: it had used up its attempts before this one (they killed their workers), so it was not run.
         follow_ups: jobs that start with the end of this one.
         result: what the job returned, encoded; None where there is nothing to keep.
@@ -125,6 +126,7 @@ class Delivery(MessageProxy):
         self.attempt = attempt
         self.again: Again | None = None
         self.spent = False
+        self.final = False
         self._kept_error = b""
         self.follow_ups: list[FollowUp] = []
         self.result: bytes | None = None
@@ -197,7 +199,8 @@ class Delivery(MessageProxy):
         error = self.error or self._exception
         if error is None or self.spent:
             return b""
-        return self._kept_error or describe(error)
+        detail = self._kept_error or describe(error)
+        return detail[:-1] + b',"final":true}' if self.final else detail
 
     def clear_exception(self) -> None:
         """Dramatiq's worker wants to let go of the exception. What it says decides what becomes of the job, so that stays."""

@@ -26,6 +26,7 @@ from jobyard.priority import Priority
 
 if TYPE_CHECKING:
     from jobyard.broker.broker import JobyardBroker
+    from jobyard.broker.explain import Explanation
 
 #: Who waits for a job looks at it at least every so many seconds, since a message gets lost when a connection breaks.
 LONGEST_SILENCE: Final = 5.0
@@ -145,12 +146,12 @@ class Inspector:
         """The ledger of a queue."""
         reply = self._broker.link.call(script("stats"), self._keys(queue).all)
         now, waiting, delayed, parked, active, dead, completed, cancelled, envelopes, due, first, counts, policy = reply
-        tally = {name: int(value) for name, value in _pairs(counts).items()}
+        tally = {name: int(value) for name, value in pairs(counts).items()}
         for own in ("tick", "seen", "grace"):
             tally.pop(own, None)
         return QueueStats(
             queue, now, waiting, delayed, parked, active, dead, completed, cancelled, envelopes, due or None,
-            (_content(first).timestamp or None) if first else None, tally, QueuePolicy.from_fields(_pairs(policy)),
+            (_content(first).timestamp or None) if first else None, tally, QueuePolicy.from_fields(pairs(policy)),
         )  # fmt: skip
 
     def job(self, job_id: str, *, queue: str | None = None) -> Job | None:
@@ -197,6 +198,23 @@ class Inspector:
             ValueError: the limit is not within its bounds.
         """
         return Search(self._broker).page(which or JobFilter(), cursor, limit)
+
+    def explain(self, job_id: str, queue: str | None = None) -> Explanation:
+        """Where a job is, why, and what can be done. Without its queue, all queues are asked.
+
+        Raises:
+            BrokerError: no answer.
+        """
+        from jobyard.broker.explain import explain, explain_unknown
+        from jobyard.broker.situation import Situation, read
+
+        policies = {}
+        for name in [queue] if queue is not None else self.queues():
+            found = read(self._broker, job_id, name)
+            if isinstance(found, Situation):
+                return explain(found)
+            policies[name] = found
+        return explain_unknown(job_id, policies)
 
     def wait(self, job_id: str, *, queue: str, deadline: float, expected: bool = False) -> Job | None:
         """Block until a job has ended or `time.monotonic()` reaches the deadline. Woken by Redis; doesn't poll.
@@ -282,5 +300,6 @@ def _content(envelope: bytes) -> Content:
         return Content(UNREADABLE, (), {}, {}, 0, Priority.NORMAL)
 
 
-def _pairs(flat: list[bytes]) -> dict[str, str]:
+def pairs(flat: list[bytes]) -> dict[str, str]:
+    """A HASH from its fields and values in turn."""
     return {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}

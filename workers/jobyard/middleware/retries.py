@@ -65,6 +65,8 @@ class JobRetries(Retries):
         if self._is_final(broker, message, exception):
             self.logger.info("Job %s will not be tried again: %s", message.message_id, type(exception).__name__)
             message.fail()
+            if ours:
+                message.final = True
             return
         retries = message.attempt - 1 if ours else message.options.get("retries", 0)
         # For middleware and callbacks that look into the message, as they do under Dramatiq.

@@ -2,55 +2,13 @@
 -- Everything about some jobs of one queue, each read at one instant.
 --   KEYS  the queue's keys
 --   ARGV  ids
---   Reply for each id a list: {id, state, score, envelope, run, result, errors, progress, position in `ready` from 0 or -1,
---         '1' if it shall be cancelled}; state 'unknown' and nothing else where there is no such job
+--   Reply for each id a list, see look.lua
 --@include queue
 --@include traits
 local q = queue_at(1)
-local PLACES = {
-  {'ready', 'waiting'}, {'scheduled', 'delayed'}, {'active', 'active'}, {'completed', 'completed'}, {'dead', 'dead'},
-  {'cancelled', 'cancelled'},
-}
-
--- The ids of the jobs that are parked for a key. Kept for this call: a page may be all of one key.
-local parked = {}
-local function is_parked(id)
-  local job = redis.call('EXISTS', q.parked) == 1 and traits_of(q, {id})[1]
-  if not job or job.key == '' then
-    return false
-  end
-  if not parked[job.key] then
-    parked[job.key] = {}
-    for _, row in ipairs(redis.call('ZRANGEBYLEX', q.parked, '[' .. job.key .. '\0', '(' .. job.key .. '\1')) do
-      parked[job.key][string.match(row, '^[^%z]*%z[^%z]*%z(.*)$')] = true
-    end
-  end
-  return parked[job.key][id]
-end
-
--- Where a job is: its state and the score of its place.
-local function place_of(id)
-  for _, place in ipairs(PLACES) do
-    local score = redis.call('ZSCORE', q[place[1]], id)
-    if score then
-      return place[2], score
-    end
-  end
-  if is_parked(id) then
-    return 'parked', '0'
-  end
-end
-
+--@include look
 local reply = {}
 for i = 1, #ARGV do
-  local id = ARGV[i]
-  local state, score = place_of(id)
-  reply[i] = not state and {id, 'unknown'} or {
-    id, state, score, redis.call('HGET', q.jobs, id) or '', redis.call('HGET', q.runs, id) or '',
-    redis.call('HGET', q.results, id) or '', redis.call('HGET', q.errors, id) or '',
-    redis.call('HGET', q.progress, id) or '',
-    state == 'waiting' and redis.call('ZRANK', q.ready, id) or -1,
-    redis.call('HEXISTS', q.cancels, id) == 1 and '1' or '',
-  }
+  reply[i] = look_at(ARGV[i])
 end
 return reply
