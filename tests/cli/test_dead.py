@@ -28,7 +28,9 @@ def test_a_dead_letter_shows_every_attempt_with_its_traceback(jobyard: Run, bury
     assert "Attempt 1: PermanentError: no such user" in said.out
     assert "Traceback" in said.out
     listed = jobyard("dead", "list", "--error", "such user", "-o", "json").json
-    assert [job["job_id"] for job in listed] == [job_id]
+    assert [(job["job_id"], job["state"]) for job in listed] == [(job_id, "failed")]
+    assert jobyard("job", "list", "--state", "failed", "-o", "json").json == listed
+    assert jobyard("queue", "stats", "emails", "-o", "json").json["failed"] == 1
 
 
 def test_only_those_that_fit_are_retried(jobyard: Run, bury: Bury, broker: JobyardBroker) -> None:

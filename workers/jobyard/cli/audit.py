@@ -28,7 +28,7 @@ def audit(output: Output = Format.TABLE) -> None:
                 "QUEUE",
                 ">ACCEPTED",
                 ">UNFINISHED",
-                ">DEAD",
+                ">FAILED",
                 ">COMPLETED",
                 ">CANCELLED",
                 ">REMOVED",

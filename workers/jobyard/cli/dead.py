@@ -19,6 +19,7 @@ from jobyard.cli.job import JobId, QueueOption, show_job, show_jobs
 from jobyard.cli.output import Format, Output, show_value
 from jobyard.cli.statuses import Status
 from jobyard.cli.values import duration, json_list, json_object
+from jobyard.presentation import STATUS
 
 dead = typer.Typer(help="Dead letters: look at them, try them again, discard or correct them.", no_args_is_help=True)
 app.add_typer(dead, name="dead")
@@ -191,7 +192,7 @@ def _chosen(
             say(
                 f"jobyard: {unknown_job(job_id)}"
                 if job is None
-                else f"jobyard: job {job_id!r} is {job.state}, not dead"
+                else f"jobyard: job {job_id!r} is {STATUS[job.state]}, and no dead letter"
             )
     return found, missing
 
@@ -201,7 +202,7 @@ def _dead_letter(broker: JobyardBroker, job_id: str, queue: str | None) -> Job:
     if found is None:
         fail(unknown_job(job_id), Status.UNKNOWN)
     if found.state != "dead":
-        fail(f"job {job_id!r} is {found.state}, and no dead letter", Status.NO)
+        fail(f"job {job_id!r} is {STATUS[found.state]}, and no dead letter", Status.NO)
     return found
 
 

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final
 
 import typer
 
+from jobyard import presentation
 from jobyard.broker import JobyardBroker
 from jobyard.broker.inspector import Job
-from jobyard.broker.states import State
+from jobyard.broker.states import STATES, State
 from jobyard.cli.app import app
 from jobyard.cli.connection import connected, fail, find_job, queue_names, say, unknown_job
-from jobyard.cli.facts import arguments_of, job_values, last_error, moment_and_when, result_of, when
+from jobyard.cli.facts import arguments_of, job_values, last_error, moment_and_when, when
 from jobyard.cli.harmless import harmless, json_text
 from jobyard.cli.output import Format, Output, show_facts, show_table, show_value
 from jobyard.cli.statuses import Status
 from jobyard.cli.values import duration
+from jobyard.presentation import STATUS, result_of
 
-#: In this order jobs of all states are listed: what happens now comes first.
-STATES: Final[tuple[State, ...]] = ("active", "waiting", "parked", "delayed", "dead", "completed", "cancelled")
-assert set(STATES) == set(get_args(State))
 _PAGE: Final = 200
 
 job = typer.Typer(help="Look at jobs, cancel them, try them again, wait for them.", no_args_is_help=True)
@@ -45,7 +44,7 @@ def show(job_id: JobId, queue: QueueOption = None, output: Output = Format.TABLE
 def list_jobs(
     queue: Annotated[str | None, typer.Option("--queue", "-q", metavar="NAME", help="Of this queue only.")] = None,
     state: Annotated[
-        Literal["active", "waiting", "parked", "delayed", "dead", "completed", "cancelled"] | None,
+        presentation.Status | None,
         typer.Option("--state", "-s", help="In this state only."),
     ] = None,
     actor: Annotated[str | None, typer.Option("--actor", "-a", metavar="NAME", help="Of this actor only.")] = None,
@@ -56,7 +55,7 @@ def list_jobs(
     with connected() as broker:
         names = queue_names(broker, queue)
         found: list[Job] = []
-        for one in _jobs(broker, names, STATES if state is None else (state,)):
+        for one in _jobs(broker, names, STATES if state is None else (presentation.STATES[state],)):
             if actor is None or one.actor == actor:
                 found.append(one)
                 if len(found) > limit:
@@ -78,7 +77,7 @@ def cancel(job_ids: JobIds, queue: QueueOption = None, output: Output = Format.T
         if before == "active":
             return True, "asked to stop"
         done = before in ("waiting", "delayed", "parked")
-        return done, "cancelled" if done else f"not cancelled: it is {before}"
+        return done, "cancelled" if done else f"not cancelled: it is {_word(before)}"
 
     _to_each(job_ids, queue, output, cancel_one)
 
@@ -92,7 +91,7 @@ def retry(job_ids: JobIds, queue: QueueOption = None, output: Output = Format.TA
 
     def retry_one(broker: JobyardBroker, found: Job) -> tuple[bool, str]:
         done = bool(broker.dead_letters.retry(found.queue, [found.id]))
-        return done, "waits again" if done else f"not retried: it is {found.state}, and only dead letters are"
+        return done, "waits again" if done else f"not retried: it is {STATUS[found.state]}, and only dead letters are"
 
     _to_each(job_ids, queue, output, retry_one)
 
@@ -109,7 +108,7 @@ def wait(
 ) -> None:
     """Wait until a job has ended, and show it.
 
-    Exit status 0: completed. 1: it is dead or was cancelled. 4: unknown. 5: not in time.
+    Exit status 0: completed. 1: it has failed or was cancelled. 4: unknown. 5: not in time.
     """
     with connected() as broker:
         found = _existing(broker, job_id, queue)
@@ -123,7 +122,7 @@ def wait(
             fail(f"job {job_id!r} ended, and is not kept: see the queue's policy", Status.UNKNOWN)
         show_job(ended, output)
         if not ended.ended:
-            fail(f"job {job_id!r} is still {ended.state}", Status.TIMEOUT)
+            fail(f"job {job_id!r} is still {STATUS[ended.state]}", Status.TIMEOUT)
         if ended.state != "completed":
             raise typer.Exit(Status.NO)
 
@@ -141,7 +140,7 @@ def show_job(found: Job, output: Format) -> None:
             ("Job", found.id),
             ("Queue", found.queue),
             ("Actor", found.actor),
-            ("State", found.state + (", asked to stop" if found.cancelling else "")),
+            ("State", STATUS[found.state] + (", asked to stop" if found.cancelling else "")),
             ("Jobs before it", found.position),
             ("Priority", found.priority),
             ("Attempts", found.attempts),
@@ -174,13 +173,19 @@ def show_jobs(found: Sequence[Job], output: Format, *, none: str) -> None:
         return
     columns = ["ID", "QUEUE", "ACTOR", "STATE", ">TRIES", "WHEN", "ARGUMENTS"]
     rows: list[list[Any]] = [
-        [one.id, one.queue, one.actor, one.state, one.attempts, _last_event(one), arguments_of(one)] for one in found
+        [one.id, one.queue, one.actor, STATUS[one.state], one.attempts, _last_event(one), arguments_of(one)]
+        for one in found
     ]
     if any(one.errors for one in found):
         columns.append("ERROR")
         for row, one in zip(rows, found, strict=True):
             row.append(last_error(one))
     show_table(columns, rows, none=none)
+
+
+def _word(state: str) -> str:
+    """A state as `Broker.cancel` names it."""
+    return "failed" if state == "dead" else state
 
 
 def _last_event(one: Job) -> str | None:

@@ -13,9 +13,10 @@ from jobyard.broker.policy import QueuePolicy
 from jobyard.cli.app import app
 from jobyard.cli.connection import connected, fail, queue_names
 from jobyard.cli.durations import parse_duration, say_duration
-from jobyard.cli.facts import moment_and_when, plain, queue_values
+from jobyard.cli.facts import moment_and_when, queue_values
 from jobyard.cli.output import Format, Output, show_facts, show_table, show_value
 from jobyard.cli.statuses import Status
+from jobyard.presentation import plain
 
 queue = typer.Typer(help="Look at queues, pause and resume them, set their policies.", no_args_is_help=True)
 app.add_typer(queue, name="queue")
@@ -64,7 +65,18 @@ def list_queues(output: Output = Format.TABLE) -> None:
         show_value([queue_values(one) for one in ledgers], output)
         return
     show_table(
-        ("QUEUE", "STATE", ">WAITING", ">DELAYED", ">PARKED", ">ACTIVE", ">DEAD", ">COMPLETED", ">CANCELLED", "OLDEST"),
+        (
+            "QUEUE",
+            "STATE",
+            ">WAITING",
+            ">DELAYED",
+            ">PARKED",
+            ">ACTIVE",
+            ">FAILED",
+            ">COMPLETED",
+            ">CANCELLED",
+            "OLDEST",
+        ),
         [
             (
                 one.queue,

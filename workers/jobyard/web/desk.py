@@ -15,6 +15,7 @@ from jobyard.broker.dead_letters import DeadFilter
 from jobyard.broker.inspector import Job, QueueStats
 from jobyard.broker.states import STATES, State
 from jobyard.broker.workers import WorkerInfo, list_workers
+from jobyard.presentation import STATUS
 from jobyard.web.backroom import Backroom
 from jobyard.web.problems import Kind, Problem
 
@@ -158,8 +159,6 @@ def desk_of(request: Request) -> Desk:
 
 def wrong_state(state: State, done: str, reason: str) -> Problem:
     """The answer for a job that can't be `done` in its state."""
-    from jobyard.web.present import STATUS
-
     status = STATUS[state]
     return Problem(Kind.WRONG_STATE, f"The job is {status} and can't be {done}. {reason}", job_status=status)
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Status = Literal["waiting", "parked", "delayed", "active", "completed", "failed", "cancelled"]
+from jobyard.presentation import Status
 
 
 class Model(BaseModel):

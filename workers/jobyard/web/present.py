@@ -3,55 +3,41 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
-from datetime import UTC, datetime
 from typing import Any, Final
-
-import msgspec
 
 from jobyard.broker.inspector import Job as KnownJob
 from jobyard.broker.inspector import QueueStats
-from jobyard.broker.states import State
 from jobyard.broker.workers import WorkerInfo
+from jobyard.presentation import STATUS, iso, plain, result_of
 from jobyard.web import models
 
-#: The broker's word for a state → the API's.
-STATUS: Final[dict[State, models.Status]] = {
-    "waiting": "waiting",
-    "parked": "parked",
-    "delayed": "delayed",
-    "active": "active",
-    "completed": "completed",
-    "dead": "failed",
-    "cancelled": "cancelled",
-}
-
 _LONGEST_SUMMARY: Final = 200
-_DEEPEST: Final = 50
+#: Values in a summary are shown so many levels deep.
+_SHALLOW: Final = 47
 
 
 def job(known: KnownJob) -> models.Job:
     """Everything about a job."""
     progress = known.progress or {}
-    result, note = _result(known.encoded_result)
+    result, note = result_of(known)
     return models.Job(
         job_id=plain(known.id),
         status=STATUS[known.state],
         progress=_percent(known),
         result=result,
         attempts=known.attempts,
-        created_at=time_of(known.created_at),
-        completed_at=time_of(known.ended_at) if known.state == "completed" else None,
+        created_at=iso(known.created_at),
+        completed_at=iso(known.ended_at) if known.state == "completed" else None,
         queue=known.queue,
         actor=plain(known.actor),
         args=plain(known.args),
         kwargs=plain(known.kwargs),
         options=plain(known.options),
         priority=known.priority,
-        started_at=time_of(known.started_at),
-        due_at=time_of(known.due_at),
-        ended_at=time_of(known.ended_at),
+        started_at=iso(known.started_at),
+        due_at=iso(known.due_at),
+        ended_at=iso(known.ended_at),
         position=known.position,
         worker=known.worker,
         cancelling=known.cancelling,
@@ -73,11 +59,11 @@ def summary(known: KnownJob) -> models.JobSummary:
         priority=known.priority,
         progress=_percent(known),
         attempts=known.attempts,
-        created_at=time_of(known.created_at),
-        started_at=time_of(known.started_at),
-        due_at=time_of(known.due_at),
-        completed_at=time_of(known.ended_at) if known.state == "completed" else None,
-        ended_at=time_of(known.ended_at),
+        created_at=iso(known.created_at),
+        started_at=iso(known.started_at),
+        due_at=iso(known.due_at),
+        completed_at=iso(known.ended_at) if known.state == "completed" else None,
+        ended_at=iso(known.ended_at),
         cancelling=known.cancelling,
         arguments=_in_short(known.args, known.kwargs),
         error=_cut(f"{last.get('error', '')}: {last.get('message', '')}") if last is not None else None,
@@ -89,8 +75,8 @@ def attempt(error: dict[str, Any]) -> models.Attempt:
     worker = error.get("worker")
     return models.Attempt(
         attempt=int(error.get("attempt", 0)),
-        started_at=time_of(error.get("started_at")),
-        ended_at=time_of(error.get("ended_at")),
+        started_at=iso(error.get("started_at")),
+        ended_at=iso(error.get("ended_at")),
         error=plain(str(error.get("error", ""))),
         message=plain(str(error.get("message", ""))),
         traceback=plain(str(error.get("traceback", ""))),
@@ -119,7 +105,7 @@ def queue(stats: QueueStats) -> models.Queue:
         kept_completed=stats.kept_completed,
         kept_cancelled=stats.kept_cancelled,
         oldest_seconds=None if stats.oldest_at is None else max(0.0, (stats.now - stats.oldest_at) / 1000),
-        next_due_at=time_of(stats.next_due),
+        next_due_at=iso(stats.next_due),
         lost=stats.lost,
     )
 
@@ -137,8 +123,8 @@ def worker(known: WorkerInfo) -> models.Worker:
         running=plain(known.running),
         completed=known.completed,
         failed=known.failed,
-        started_at=time_of(known.started_at),
-        seen_at=time_of(known.seen_at),
+        started_at=iso(known.started_at),
+        seen_at=iso(known.seen_at),
         version=plain(known.version),
     )
 
@@ -162,53 +148,11 @@ def totals(queues: list[models.Queue]) -> models.Stats:
     )
 
 
-def time_of(milliseconds: Any) -> str | None:
-    """A UNIX time in ISO 8601. None for what can't be a time: clients set some of them."""
-    if not isinstance(milliseconds, int | float) or not milliseconds:
-        return None
-    try:
-        moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def plain(value: Any, depth: int = 0) -> Any:
-    """What JSON can carry, as near as possible: jobs' arguments are whatever an encoder could make of them."""
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, str):
-        # A lone surrogate is a str, but no text.
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if depth >= _DEEPEST:
-        return "…"
-    if isinstance(value, dict):
-        return {plain(str(key)): plain(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item, depth + 1) for item in value]
-    return plain(repr(value))
-
-
 def _percent(known: KnownJob) -> float:
     if known.state == "completed":
         return 100.0
     percent = (known.progress or {}).get("percent")
     return min(100.0, max(0.0, float(percent))) if isinstance(percent, int | float) else 0.0
-
-
-def _result(encoded: bytes | None) -> tuple[Any, str | None]:
-    if encoded is None:
-        return None, None
-    try:
-        return plain(msgspec.json.decode(encoded)), None
-    except (msgspec.DecodeError, RecursionError):
-        pass
-    try:
-        return plain(json.loads(encoded)), None  # NaN and huge integers.
-    except (ValueError, RecursionError):
-        return None, f"{len(encoded)} bytes that are not JSON: the application has an encoder of its own"
 
 
 def _in_short(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
@@ -223,7 +167,7 @@ def _word(value: Any) -> str:
         value = value[:_LONGEST_SUMMARY]
     elif isinstance(value, list | tuple | dict) and len(value) > 20:
         return f"({len(value)} items)"
-    return json.dumps(plain(value, _DEEPEST - 3), ensure_ascii=False)
+    return json.dumps(plain(value, _SHALLOW), ensure_ascii=False)
 
 
 def _cut(text: str) -> str:

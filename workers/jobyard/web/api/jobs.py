@@ -9,21 +9,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from jobyard.broker.states import State
+from jobyard.presentation import STATES
 from jobyard.web import models, present, requests
 from jobyard.web.api.answers import answer
 from jobyard.web.desk import desk_of
 
 MOST_JOBS: Final = 200
 
-_STATES: Final[dict[str, State]] = {status: state for state, status in present.STATUS.items()}
-
 
 def _known_status(text: str) -> str:
-    # `dead` is what the broker says; who reads its documentation should not be turned away.
-    text = "failed" if text == "dead" else text
-    if text not in _STATES:
-        raise ValueError(f"is one of {', '.join(_STATES)}")
+    if text not in STATES:
+        raise ValueError(f"is one of {', '.join(STATES)}")
     return text
 
 
@@ -52,7 +48,7 @@ async def stats(request: Request) -> Response:
 async def jobs(request: Request) -> Response:
     """A page of jobs."""
     wanted = requests.parameters(request, List)
-    state = None if wanted.state is None else _STATES[wanted.state]
+    state = None if wanted.state is None else STATES[wanted.state]
     page = await desk_of(request).ask(lambda desk: desk.page(wanted.queue, state, wanted.cursor, wanted.limit))
     return answer(models.JobPage(jobs=[present.summary(job) for job in page.jobs], next_cursor=page.next_cursor))
 
