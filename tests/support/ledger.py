@@ -40,8 +40,11 @@ def audit(broker: JobyardBroker) -> None:
 
 
 def _audit_keys(client: Any, keys: QueueKeys, queue: str, active: set[bytes]) -> None:
-    """Slots, parked jobs and unique keys belong to jobs that are there."""
+    """Slots, parked jobs, unique keys and tags belong to jobs that are there."""
     traits = {job_id: value.split(b"\0") for job_id, value in client.hgetall(keys["traits"]).items()}
+    tagged = {(tag, job_id) for job_id, value in traits.items() for tag in value[4].split(b"\1") if tag}
+    index = {tuple(row.split(b"\0")) for row in client.zrange(keys["tags"], 0, -1)}
+    assert index == tagged, f"queue {queue!r}: the index of tags and the jobs differ: {index ^ tagged}"
     running = Counter(traits[job_id][0] for job_id in active if job_id in traits and traits[job_id][0])
     slots = {key: int(count) for key, count in client.hgetall(keys["slots"]).items()}
     assert slots == running, f"queue {queue!r}: slots {slots}, but {dict(running)} run"

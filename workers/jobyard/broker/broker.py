@@ -290,6 +290,8 @@ class JobyardBroker(Operations, dramatiq.Broker):
         priority = self.priority_of(message)
         wait = 0 if delay is None or delay < 0 else int(delay)
         wishes = wishes_of(message, self.actors.get(message.actor_name))
+        if wishes and wishes.tags:
+            message = message.copy(options={"tags": list(wishes.tags)})  # Also those that the actor says.
         job_id = message.message_id
         if "idempotency_key" in message.options:
             job_id = id_for(str(message.options["idempotency_key"]), message.queue_name)

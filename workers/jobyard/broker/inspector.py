@@ -72,6 +72,11 @@ class Job:
     progress: dict[str, Any] | None = None
 
     @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags by which it can be found."""
+        return tuple(self.options.get("tags") or ())
+
+    @property
     def ended(self) -> bool:
         """Whether nothing more happens to it by itself."""
         return self.state in ("completed", "dead", "cancelled")
@@ -215,6 +220,24 @@ class Inspector:
                 return explain(found)
             policies[name] = found
         return explain_unknown(job_id, policies)
+
+    def ids_by_tag(
+        self, queue: str, tag: str, cursor: str | None = None, limit: int = 1000
+    ) -> tuple[list[str], str | None]:
+        """One page of the ids of all jobs of a queue that have a tag, in whatever state, in the order of the ids.
+
+        Args:
+            cursor: the second part of the page before; None: the first page.
+
+        Returns:
+            Up to `limit` ids, and the cursor of the next page; None: there are no more. A job that is kept all the while is found
+            once, whatever comes and goes between the pages.
+        """
+        key = self._keys(queue)["tags"]
+        first = f"[{tag}\0" if cursor is None else f"({tag}\0{cursor}"
+        rows = self._broker.link.command(b"ZRANGEBYLEX", key, first, f"({tag}\1", b"LIMIT", 0, limit, key=key)
+        ids = [row.partition(b"\0")[2].decode() for row in rows]
+        return ids, ids[-1] if len(ids) == limit else None
 
     def wait(self, job_id: str, *, queue: str, deadline: float, expected: bool = False) -> Job | None:
         """Block until a job has ended or `time.monotonic()` reaches the deadline. Woken by Redis; doesn't poll.

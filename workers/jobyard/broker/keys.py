@@ -28,13 +28,14 @@ FIELDS: Final = (
     "wake",  # LIST  a token in it calls one idle worker
     "timer",  # STRING the due time that some idle worker waits for, and which one
     "waiting",  # SET   ids whose end somebody waits for
-    "traits",  # HASH  id → key, unique key and granted slot, for jobs that have one
+    "traits",  # HASH  id → key, unique key, granted slot, dependency and tags, for jobs that have any of it
     "slots",  # HASH  key → how many of its jobs run
     "rates",  # ZSET  key → when its next job may start at the earliest, in ms, had it no burst. '' is the whole queue
     "fair",  # HASH  priority and key → the tick of the key's next turn
     "parked",  # ZSET  key, position and id, by name: jobs that wait for a slot of their key
     "unique",  # HASH  unique key → job id and mode
     "expires",  # ZSET  job that must have started, or unique key that ends, by that time in ms
+    "tags",  # ZSET  tag and id, by name: every job that has the tag, wherever it is
 )
 
 _queue_name = re.compile(r"[A-Za-z_][A-Za-z0-9._/-]{0,127}")

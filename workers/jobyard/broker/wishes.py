@@ -1,4 +1,5 @@
-"""What a job may ask for at enqueue besides its priority and delay: a key, uniqueness, and a time by which it must start.
+"""What a job may ask for at enqueue besides its priority and delay: a key, uniqueness, a time by which it must start, tags, and
+the name of what it depends on.
 
 From the message's options, else from its actor's:
 
@@ -6,9 +7,11 @@ From the message's options, else from its actor's:
 - `unique`: no second job with the same key is accepted while the first one has it. `unique_until` says how long that is:
   `"start"`, `"finish"` (the default) or a number of seconds. With `debounce` a new job replaces one that still waits.
 - `expires`: milliseconds (or a timedelta) by which the job must have started; then it becomes a dead letter.
+- `tags`: up to 16 short texts by which it can be found. On an actor also a function of all arguments that returns them.
+- `dependency`: the name of the service outside that it needs, "smtp" for instance.
 - `idempotency_key`: makes the job's id, so that sending it again gives the first job and its result.
 
-On a message, `key` and `unique` are the text itself. On an actor they say where to find it: the name of an argument, or a
+On a message, `key` and `unique` are the text itself. On an actor these two say where to find it: the name of an argument, or a
 function of all arguments; `unique=True` takes all arguments together.
 """
 
@@ -17,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -25,8 +29,10 @@ from typing import Any, Final
 import msgspec
 from dramatiq import Actor, Message
 
-OPTIONS: Final = frozenset({"key", "unique", "unique_until", "debounce", "expires"})
+OPTIONS: Final = frozenset({"key", "unique", "unique_until", "debounce", "expires", "tags", "dependency"})
 LONGEST_KEY: Final = 256
+LONGEST_TAG: Final = 64
+MOST_TAGS: Final = 16
 _NAMESPACE: Final = uuid.UUID("6f6d2f0b-5d0e-4c7e-9d53-6a8f1c1a0c11")
 
 
@@ -39,14 +45,16 @@ class Wishes:
     until: str = "end"
     replace: bool = False
     expires: int | None = None
+    dependency: str = ""
+    tags: tuple[str, ...] = ()
 
     def pack(self) -> bytes:
         """As one argument of the script; empty where nothing is wished."""
-        if not self.key and not self.unique and self.expires is None:
+        if not (self.key or self.unique or self.expires is not None or self.dependency or self.tags):
             return b""
         mode = ("+" if self.replace else "") + self.until
         expires = "" if self.expires is None else str(self.expires)
-        return "\0".join((self.key, self.unique, mode, expires)).encode()
+        return "\0".join((self.key, self.unique, mode, expires, self.dependency, "\1".join(self.tags))).encode()
 
 
 def wishes_of(message: Message[Any], actor: Actor[..., Any] | None) -> Wishes | None:
@@ -67,6 +75,8 @@ def wishes_of(message: Message[Any], actor: Actor[..., Any] | None) -> Wishes | 
         until=_until(until),
         replace=bool(own.get("debounce", declared.get("debounce", False))),
         expires=None if expires is None else milliseconds(expires),
+        dependency=_dependency(own.get("dependency", declared.get("dependency"))),
+        tags=_tags(own, declared, message),
     )
 
 
@@ -118,6 +128,32 @@ def _argument(actor: Actor[..., Any], name: str, message: Message[Any]) -> Any:
 @lru_cache(maxsize=1024)
 def _positions(fn: Any) -> tuple[str, ...]:
     return tuple(inspect.signature(fn).parameters)
+
+
+def _tags(own: dict[str, Any], declared: dict[str, Any], message: Message[Any]) -> tuple[str, ...]:
+    found = own.get("tags")
+    if found is None:
+        found = declared.get("tags")
+        if callable(found):
+            found = found(*message.args, **message.kwargs)
+    if found is None:
+        return ()
+    if isinstance(found, str) or not isinstance(found, Iterable):
+        raise ValueError(f"tags are a list of texts, not {found!r}")
+    tags = tuple(dict.fromkeys(_short_text("a tag", tag) for tag in found))
+    if len(tags) > MOST_TAGS:
+        raise ValueError(f"a job has at most {MOST_TAGS} tags, not {len(tags)}")
+    return tags
+
+
+def _dependency(found: Any) -> str:
+    return "" if found is None else _short_text("dependency", found)
+
+
+def _short_text(what: str, text: Any) -> str:
+    if not isinstance(text, str) or not text.isprintable() or not 0 < len(text) <= LONGEST_TAG:
+        raise ValueError(f"{what} is a text of 1 to {LONGEST_TAG} printable characters, not {str(text)[:80]!r}")
+    return text
 
 
 def _until(until: Any) -> str:

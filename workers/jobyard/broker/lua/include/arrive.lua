@@ -1,9 +1,26 @@
 -- A job's wishes come as one argument: '' for none, or key NUL unique key NUL mode of the unique key (start, end, or for so
--- many ms; with a + it replaces one that waits) NUL ms by which the job must have started.
+-- many ms; with a + it replaces one that waits) NUL ms by which the job must have started NUL dependency NUL tags, each but
+-- the first after a \1.
+local WISHES = '^([^%z]*)%z([^%z]*)%z([^%z]*)%z([^%z]*)%z([^%z]*)%z([^%z]*)$'
 local function parse_wishes(text)
-  local key, unique, mode, expires = string.match(text, '^([^%z]*)%z([^%z]*)%z([^%z]*)%z([^%z]*)$')
+  local key, unique, mode, expires, dependency, tags = string.match(text, WISHES)
   local replace = string.sub(mode, 1, 1) == '+'
-  return {key = key, unique = unique, mode = replace and string.sub(mode, 2) or mode, replace = replace, expires = tonumber(expires)}
+  return {
+    key = key, unique = unique, mode = replace and string.sub(mode, 2) or mode, replace = replace,
+    expires = tonumber(expires), dependency = dependency, tags = tags,
+  }
+end
+
+-- Keep what a new job has besides.
+local function keep_traits(q, id, wishes)
+  if wishes.key == '' and wishes.unique == '' and wishes.dependency == '' and wishes.tags == '' then
+    return
+  end
+  wishes.id = id
+  set_traits(q, wishes)
+  for _, member in ipairs(tag_members(wishes)) do
+    redis.call('ZADD', q.tags, 0, member)
+  end
 end
 
 -- A job that waits is replaced by a newer one with the same unique key. False: it doesn't wait (any more).
@@ -97,9 +114,7 @@ local function arrive(q, jobs, me)
       local wishes = fresh[i].wishes
       local turn = tick
       if wishes then
-        if wishes.key ~= '' or wishes.unique ~= '' then
-          set_traits(q, id, wishes.key, wishes.unique, false)
-        end
+        keep_traits(q, id, wishes)
         if wishes.expires then
           redis.call('ZADD', q.expires, now + wishes.expires, 'job\0' .. id)
         end

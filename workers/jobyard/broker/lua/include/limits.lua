@@ -39,7 +39,8 @@ local function take_limited(i, most)
         charge(q, key, policy.key_rate, policy.key_rate_period)
       end
       if at and at > now then
-        set_traits(q, id, key, job.unique, true)
+        job.granted = true
+        set_traits(q, job)
         redis.call('ZADD', q.scheduled, with_priority(at, priority_of(redis.call('HGET', q.jobs, id))), id)
       else
         if policy.rate and policy.rate_mode ~= 'reject' then

@@ -16,7 +16,7 @@ local function forget(q, ids)
     redis.call('HDEL', q.progress, unpack(some))
     if has_traits(q) then
       release_unique(q, some, 'end')
-      redis.call('HDEL', q.traits, unpack(some))
+      forget_traits(q, some)
     end
     if redis.call('EXISTS', q.expires) == 1 then
       for i = 1, #some do

@@ -8,7 +8,8 @@ local function note_start(q, policy, ids, positions)
         redis.call('HINCRBY', q.slots, job.key, 1)
       end
       if job.granted then
-        set_traits(q, job.id, job.key, job.unique, false)
+        job.granted = false
+        set_traits(q, job)
       end
     end
     release_unique(q, ids, 'start')

@@ -1,12 +1,16 @@
--- What a few jobs have besides: a key (whose jobs are limited or take turns), a unique key, a granted slot. Most jobs have
--- none of it, and cost one EXISTS a call.
+-- What a few jobs have besides: a key (whose jobs are limited or take turns), a unique key, a granted slot, the name of a
+-- dependency, tags. Most jobs have none of it, and cost one EXISTS a call. Fields are separated by NUL, tags by \1.
+local TRAITS = '^([^%z]*)%z([^%z]*)%z([^%z]*)%z?([^%z]*)%z?([^%z]*)$'
+
 local function traits_of(q, ids)
   local found = redis.call('HMGET', q.traits, unpack(ids))
   local traits = {}
   for i = 1, #ids do
     if found[i] then
-      local key, unique, granted = string.match(found[i], '^([^%z]*)%z([^%z]*)%z([^%z]*)$')
-      traits[#traits + 1] = {id = ids[i], key = key, unique = unique, granted = granted == '1'}
+      local key, unique, granted, dependency, tags = string.match(found[i], TRAITS)
+      traits[#traits + 1] = {
+        id = ids[i], key = key, unique = unique, granted = granted == '1', dependency = dependency, tags = tags,
+      }
     end
   end
   return traits
@@ -16,8 +20,32 @@ local function has_traits(q)
   return redis.call('EXISTS', q.traits) == 1
 end
 
-local function set_traits(q, id, key, unique, granted)
-  redis.call('HSET', q.traits, id, table.concat({key, unique, granted and '1' or ''}, '\0'))
+-- `job` is as `traits_of` gives it.
+local function set_traits(q, job)
+  local fields = {job.key, job.unique, job.granted and '1' or '', job.dependency, job.tags}
+  redis.call('HSET', q.traits, job.id, table.concat(fields, '\0'))
+end
+
+-- The members of `tags` that a job has there.
+local function tag_members(job)
+  local members = {}
+  for tag in string.gmatch(job.tags, '[^\1]+') do
+    members[#members + 1] = tag .. '\0' .. job.id
+  end
+  return members
+end
+
+-- Nothing is left of what these jobs had.
+local function forget_traits(q, ids)
+  if redis.call('EXISTS', q.tags) == 1 then
+    for _, job in ipairs(traits_of(q, ids)) do
+      local members = tag_members(job)
+      if #members > 0 then
+        redis.call('ZREM', q.tags, unpack(members))
+      end
+    end
+  end
+  redis.call('HDEL', q.traits, unpack(ids))
 end
 
 -- Jobs that were parked for a slot of `key` return to their position.
