@@ -81,6 +81,8 @@ class Walk:
             found["debounce"] = choose([True, False])
         if self.random.random() < 0.1:
             found["expires"] = choose([5, 60_000])
+        if self.random.random() < 0.1:
+            found["deadline"] = choose([5, 20, 60_000])
         if self.random.random() < 0.2:
             found["tags"] = choose([["red"], ["red", "blue"]])
         return found

@@ -199,6 +199,14 @@ TABLE: list[tuple[str, Situation, Reason, str]] = [
         "It runs on gone, attempt 1, and was asked to stop 3 s ago.",
     ),
     (
+        "late",
+        situation(
+            "active", lease_until=NOW + 9, cancelled_at=NOW - 3_000, late=True, about={"worker": "gone", "attempts": 1}
+        ),
+        Reason.DEADLINE_EXCEEDED,
+        "It runs on gone, attempt 1, and was asked to stop 3 s ago, since its deadline is over.",
+    ),
+    (
         "lease",
         situation("active", lease_until=NOW - 2_000, about={"worker": "gone", "attempts": 1}),
         Reason.LEASE_RAN_OUT,
@@ -221,6 +229,18 @@ TABLE: list[tuple[str, Situation, Reason, str]] = [
         situation("dead", about={"errors": failed("Expired")}),
         Reason.EXPIRED,
         "It was not started by the time by which it had to be.",
+    ),
+    (
+        "deadline",
+        situation("dead", about={"errors": failed("DeadlineExceeded")}),
+        Reason.DEADLINE_EXCEEDED,
+        "It could not be done by its deadline.",
+    ),
+    (
+        "no time for another attempt",
+        situation("dead", about={"attempts": 2, "errors": failed("OSError", "disk full", deadline=True)}),
+        Reason.DEADLINE_EXCEEDED,
+        "Attempt 2 failed (OSError: disk full), and the next one could not be done by its deadline.",
     ),
     (
         "killed",

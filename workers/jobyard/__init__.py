@@ -16,6 +16,7 @@ from jobyard.broker.filters import JobFilter
 from jobyard.context import current_job, report_progress
 from jobyard.errors import (
     Cancelled,
+    DeadlineExceeded,
     FieldError,
     JobyardError,
     PayloadError,
@@ -41,6 +42,7 @@ __all__ = [
     "report_progress",
     # Errors
     "Cancelled",
+    "DeadlineExceeded",
     "FieldError",
     "JobyardError",
     "PayloadError",

@@ -14,6 +14,7 @@ from dramatiq.middleware import Interrupt
 
 __all__ = [
     "Cancelled",
+    "DeadlineExceeded",
     "FieldError",
     "JobyardError",
     "PayloadError",
@@ -51,6 +52,10 @@ class RetryAfter(JobyardError):
 
 class Cancelled(Interrupt):
     """Raised inside a running job that somebody cancelled. A BaseException, so that `except Exception` lets it pass."""
+
+
+class DeadlineExceeded(Interrupt):
+    """Raised inside a running job when its deadline is over: the job becomes a dead letter. A BaseException, as `Cancelled`."""
 
 
 class RateLimitExceeded(JobyardError, dramatiq.RateLimitExceeded):

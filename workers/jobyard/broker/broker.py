@@ -285,8 +285,9 @@ class JobyardBroker(Operations, dramatiq.Broker):
         self.keys(message.queue_name)  # Likewise where that can't be a queue's name.
         if delay is not None and delay > LONGEST_DELAY:
             raise ValueError(f"a delay of {delay} ms is more than 20 years")
-        if isinstance(message.options.get("expires"), timedelta):
-            message = message.copy(options={"expires": milliseconds(message.options["expires"])})
+        for name in ("expires", "deadline"):
+            if isinstance(message.options.get(name), timedelta):
+                message = message.copy(options={name: milliseconds(name, message.options[name])})
         priority = self.priority_of(message)
         wait = 0 if delay is None or delay < 0 else int(delay)
         wishes = wishes_of(message, self.actors.get(message.actor_name))

@@ -95,7 +95,8 @@ class Delivery(MessageProxy):
         follow_ups: jobs that start with the end of this one.
         result: what the job returned, encoded; None where there is nothing to keep.
         fetched_at, started_at: `time.monotonic()` of this process; started_at is 0 while it is not started.
-        cancelled: somebody asked to cancel the job.
+        cancelled: somebody asked to cancel the job, or its deadline is over.
+        late: its deadline is over.
         lost: the lease is gone, somebody else may run the job; what this run ends with will not count.
         error: set instead of a content where the envelope can't be read.
         reporter: sends a progress report; None where nobody listens.
@@ -133,6 +134,7 @@ class Delivery(MessageProxy):
         self.fetched_at = fetched_at
         self.started_at = 0.0
         self.cancelled = False
+        self.late = False
         self.lost = False
         self.reporter: Callable[[Delivery, bytes], None] | None = None
         self._reported_at = 0.0

@@ -199,7 +199,8 @@ class Dispatcher:
         """Keep the leases of what was fetched at least `older_than` seconds ago.
 
         Returns:
-            Deliveries that are no longer ours, and deliveries whose job shall be cancelled.
+            Deliveries that are no longer ours, and deliveries whose job shall stop: since somebody asked for it, or (those are
+            marked as `late`) since its deadline is over.
 
         Raises:
             BrokerError: no answer. The leases may run out.
@@ -216,11 +217,14 @@ class Dispatcher:
                 arguments: list[str | int] = [self.token, int(self.lease * 1000)]
                 for delivery in some:
                     arguments += (delivery.message_id, delivery.call)
-                gone, stop = self._renewals.call(script("renew"), self.broker.keys(name).all, arguments)
-                for ids, into in ((gone, lost), (stop, cancels)):
+                gone, stop, late = self._renewals.call(script("renew"), self.broker.keys(name).all, arguments)
+                for ids, into in ((gone, lost), ([*stop, *late], cancels)):
                     named = {one.decode() for one in ids}
                     # One that was settled meanwhile is not ours any more in the best of ways.
                     into += [one for one in some if one.message_id in named and id(one) in self.held]
+                over = {one.decode() for one in late}
+                for delivery in cancels if over else ():
+                    delivery.late = delivery.late or (delivery.queue_name == name and delivery.message_id in over)
         return lost, cancels
 
     def close(self) -> None:

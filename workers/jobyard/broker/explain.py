@@ -39,6 +39,7 @@ class Reason(StrEnum):
     RUNNING = "Running"
     CANCELLING = "Cancelling"
     LEASE_RAN_OUT = "LeaseRanOut"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"  # or it is dead
     # It is dead
     ATTEMPTS_USED_UP = "AttemptsUsedUp"
     PERMANENT_ERROR = "PermanentError"
@@ -227,7 +228,9 @@ def _active(one: Situation) -> Cause:
         )
     if one.cancelled_at is not None:
         return Cause(
-            Reason.CANCELLING, f"It runs {running}, and was asked to stop {span(one.now - one.cancelled_at)} ago.",
+            Reason.DEADLINE_EXCEEDED if one.late else Reason.CANCELLING,
+            f"It runs {running}, and was asked to stop {span(one.now - one.cancelled_at)} ago"
+            f"{', since its deadline is over' if one.late else ''}.",
             "A job that waits in C code (a database, a download) stops when that returns.", job.started_at,
         )  # fmt: skip
     progress = job.progress or {}
@@ -250,6 +253,12 @@ def _dead(one: Situation) -> Cause:
         found = Cause(
             Reason.EXPIRED, "It was not started by the time by which it had to be.",
             "Start more workers, or enqueue with a longer `expires`.",
+        )  # fmt: skip
+    elif name == "DeadlineExceeded" or last.get("deadline"):
+        before = f"Attempt {job.attempts} failed ({what}), and the next one" if last.get("deadline") else "It"
+        found = Cause(
+            Reason.DEADLINE_EXCEEDED, f"{before} could not be done by its deadline.",
+            "Start more workers, or enqueue with a longer `deadline`. Retried now, it has none.",
         )  # fmt: skip
     elif name in _DEATHS:
         found = Cause(
@@ -308,7 +317,7 @@ def _facts(one: Situation) -> dict[str, Any]:
     }
     if job.ended:
         return facts | {"ended_at": job.ended_at}
-    facts |= {"paused": True if policy.paused else None, "expires_at": one.expires_at}
+    facts |= {"paused": True if policy.paused else None, "expires_at": one.expires_at, "deadline_at": one.deadline_at}
     if job.state == "active":
         left = None if one.lease_until is None else max(0, one.lease_until - one.now)
         return facts | {

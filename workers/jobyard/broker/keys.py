@@ -22,7 +22,7 @@ FIELDS: Final = (
     "results",  # HASH  id → encoded result
     "errors",  # HASH  id → one JSON object a line, one line a failed attempt
     "progress",  # HASH  id → JSON of the last progress report
-    "cancels",  # HASH  id → time in ms: running jobs that shall stop
+    "cancels",  # HASH  id → time in ms: running jobs that shall stop; with ' deadline' where theirs has passed
     "counts",  # HASH  the ledger
     "policy",  # HASH  paused, ageing, retention
     "wake",  # LIST  a token in it calls one idle worker
@@ -34,7 +34,7 @@ FIELDS: Final = (
     "fair",  # HASH  priority and key → the tick of the key's next turn
     "parked",  # ZSET  key, position and id, by name: jobs that wait for a slot of their key
     "unique",  # HASH  unique key → job id and mode
-    "expires",  # ZSET  job that must have started, or unique key that ends, by that time in ms
+    "expires",  # ZSET  job that must have started or ended, or unique key that ends, by that time in ms
     "tags",  # ZSET  tag and id, by name: every job that has the tag, wherever it is
 )
 

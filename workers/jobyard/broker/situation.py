@@ -27,7 +27,9 @@ class Situation:
         granted: a rate has given it the time at which it may start.
         expires_at: by when it must have started.
         lease_until: active: how long its worker holds it, unless it renews.
-        cancelled_at: active: when somebody asked to cancel it.
+        deadline_at: by when it must have ended.
+        cancelled_at: active: when it was asked to stop.
+        late: it was asked to stop since its deadline is over.
         put_off: its last attempt was taken back: it asked for a later time, or its worker stopped.
         active, running: how many jobs of the queue run; ids of some.
         slots, holders: the same for its key.
@@ -45,7 +47,9 @@ class Situation:
     granted: bool = False
     expires_at: int | None = None
     lease_until: int | None = None
+    deadline_at: int | None = None
     cancelled_at: int | None = None
+    late: bool = False
     put_off: bool = False
     active: int = 0
     running: list[str] = field(default_factory=list)
@@ -90,7 +94,9 @@ def read(broker: JobyardBroker, job_id: str, queue: str) -> Situation | QueuePol
         granted=bool(facts["granted"]),
         expires_at=_time(facts["expires"]),
         lease_until=_time(row[2]) if job.state == "active" else None,
+        deadline_at=_time(facts["deadline"]),
         cancelled_at=_time(facts["cancelled_at"]),
+        late=facts["late"] == b"1",
         put_off=row[4].startswith(b"- "),
         active=facts["active"],
         running=[one.decode() for one in facts["running"]],

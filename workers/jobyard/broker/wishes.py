@@ -7,6 +7,8 @@ From the message's options, else from its actor's:
 - `unique`: no second job with the same key is accepted while the first one has it. `unique_until` says how long that is:
   `"start"`, `"finish"` (the default) or a number of seconds. With `debounce` a new job replaces one that still waits.
 - `expires`: milliseconds (or a timedelta) by which the job must have started; then it becomes a dead letter.
+- `deadline`: milliseconds (or a timedelta) after which no attempt starts and a running one is stopped; then it becomes a dead
+  letter, too.
 - `tags`: up to 16 short texts by which it can be found. On an actor also a function of all arguments that returns them.
 - `dependency`: the name of the service outside that it needs, "smtp" for instance.
 - `idempotency_key`: makes the job's id, so that sending it again gives the first job and its result.
@@ -29,32 +31,38 @@ from typing import Any, Final
 import msgspec
 from dramatiq import Actor, Message
 
-OPTIONS: Final = frozenset({"key", "unique", "unique_until", "debounce", "expires", "tags", "dependency"})
+OPTIONS: Final = frozenset({"key", "unique", "unique_until", "debounce", "expires", "deadline", "tags", "dependency"})
 LONGEST_KEY: Final = 256
 LONGEST_TAG: Final = 64
 MOST_TAGS: Final = 16
+#: 20 years, in milliseconds.
+LONGEST_TIME: Final = 20 * 366 * 86_400_000
 _NAMESPACE: Final = uuid.UUID("6f6d2f0b-5d0e-4c7e-9d53-6a8f1c1a0c11")
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """As `arrive.lua` takes them. `until` is `start`, `end`, or milliseconds; `expires` is in milliseconds."""
+    """As `arrive.lua` takes them. `until` is `start`, `end`, or milliseconds; `expires` and `deadline` are in milliseconds."""
 
     key: str = ""
     unique: str = ""
     until: str = "end"
     replace: bool = False
     expires: int | None = None
+    deadline: int | None = None
     dependency: str = ""
     tags: tuple[str, ...] = ()
 
     def pack(self) -> bytes:
         """As one argument of the script; empty where nothing is wished."""
-        if not (self.key or self.unique or self.expires is not None or self.dependency or self.tags):
+        timed = self.expires is not None or self.deadline is not None
+        if not (timed or self.key or self.unique or self.dependency or self.tags):
             return b""
         mode = ("+" if self.replace else "") + self.until
         expires = "" if self.expires is None else str(self.expires)
-        return "\0".join((self.key, self.unique, mode, expires, self.dependency, "\1".join(self.tags))).encode()
+        deadline = "" if self.deadline is None else str(self.deadline)
+        fields = (self.key, self.unique, mode, expires, deadline, self.dependency, "\1".join(self.tags))
+        return "\0".join(fields).encode()
 
 
 def wishes_of(message: Message[Any], actor: Actor[..., Any] | None) -> Wishes | None:
@@ -69,12 +77,14 @@ def wishes_of(message: Message[Any], actor: Actor[..., Any] | None) -> Wishes | 
         return None
     until = own.get("unique_until", declared.get("unique_until", "finish"))
     expires = own.get("expires", declared.get("expires"))
+    deadline = own.get("deadline", declared.get("deadline"))
     return Wishes(
         key=_text("key", own, declared, message, actor),
         unique=_text("unique", own, declared, message, actor),
         until=_until(until),
         replace=bool(own.get("debounce", declared.get("debounce", False))),
-        expires=None if expires is None else milliseconds(expires),
+        expires=None if expires is None else milliseconds("expires", expires),
+        deadline=None if deadline is None else milliseconds("deadline", deadline),
         dependency=_dependency(own.get("dependency", declared.get("dependency"))),
         tags=_tags(own, declared, message),
     )
@@ -166,14 +176,16 @@ def _until(until: Any) -> str:
     raise ValueError(f"unique_until is 'start', 'finish' or a number of seconds, not {until!r}")
 
 
-def milliseconds(expires: Any) -> int:
-    """A number of milliseconds, or a timedelta, as milliseconds.
+def milliseconds(name: str, value: Any) -> int:
+    """The option of that name, a number of milliseconds or a timedelta, as milliseconds.
 
     Raises:
         ValueError: it is neither, or not more than 0.
     """
-    if isinstance(expires, timedelta):
-        expires = expires.total_seconds() * 1000
-    if not isinstance(expires, int | float) or expires <= 0:
-        raise ValueError(f"expires is a number of milliseconds, or a timedelta, more than 0, not {expires!r}")
-    return int(expires)
+    if isinstance(value, timedelta):
+        value = value.total_seconds() * 1000
+    if not isinstance(value, int | float) or not 0 < value <= LONGEST_TIME:
+        raise ValueError(
+            f"{name} is a number of milliseconds, or a timedelta, more than 0 and at most 20 years, not {value!r}"
+        )
+    return max(1, int(value))

@@ -12,7 +12,7 @@ from dramatiq.middleware import Retries, Shutdown, SkipMessage
 from dramatiq.middleware.retries import DEFAULT_MAX_BACKOFF
 
 from jobyard.broker.delivery import Delivery
-from jobyard.errors import Cancelled, PayloadError, PermanentError, RetryAfter
+from jobyard.errors import Cancelled, DeadlineExceeded, PayloadError, PermanentError, RetryAfter
 from jobyard.retry import RetryPolicy
 
 
@@ -92,7 +92,7 @@ class JobRetries(Retries):
     def _is_final(self, broker: Any, message: Any, exception: BaseException) -> bool:
         """Whether no further attempt can help."""
         throws = message.options.get("throws") or self._option(broker, message, "throws")
-        if isinstance(exception, PermanentError) or (throws and isinstance(exception, throws)):
+        if isinstance(exception, PermanentError | DeadlineExceeded) or (throws and isinstance(exception, throws)):
             return True
         if isinstance(exception, PayloadError) and exception.actor == message.actor_name:
             return True

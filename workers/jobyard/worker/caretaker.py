@@ -13,7 +13,7 @@ from dramatiq.middleware import Interrupt, Shutdown, TimeLimitExceeded
 from jobyard.broker.delivery import Delivery
 from jobyard.broker.dispatcher import LONGEST_UNSENT, LONGEST_UNSTARTED, RENEWAL, Dispatcher
 from jobyard.broker.errors import BrokerError
-from jobyard.errors import Cancelled
+from jobyard.errors import Cancelled, DeadlineExceeded
 from jobyard.worker.interrupts import Seat
 from jobyard.worker.listener import Listener
 
@@ -113,7 +113,7 @@ class Caretaker:
             self._strike(delivery, LeaseLost)
         for delivery in cancels:
             delivery.cancelled = True
-            self._strike(delivery, Cancelled)
+            self._strike(delivery, DeadlineExceeded if delivery.late else Cancelled)
         return True
 
     def _strike(self, delivery: Delivery, interrupt: type[Interrupt]) -> None:

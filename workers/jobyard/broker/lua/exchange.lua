@@ -24,6 +24,7 @@
 --@include retention
 --@include rates
 --@include arrive
+--@include deadline
 --@include leave
 --@include complete
 local call, caller, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -92,7 +93,7 @@ end
 local open, ageing, limited = {}, 0, false
 for i = 1, fetching do
   local policy = policies[i]
-  if policy.paused ~= '1' and redis.call('EXISTS', queues[i].ready) == 1 then
+  if policy.paused ~= '1' and not overdue[i] and redis.call('EXISTS', queues[i].ready) == 1 then
     open[#open + 1] = i
     ageing = math.max(ageing, tonumber(policy.ageing) or 0)
     limited = limited or policy.limited

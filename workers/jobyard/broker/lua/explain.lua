@@ -8,7 +8,9 @@
 --         key           '' none
 --         granted       '1': it was given the time at which it may start
 --         expires       in ms, by which it must have started; ''
---         cancelled_at  in ms: somebody asked to cancel it; ''
+--         deadline      in ms, by which it must have ended; ''
+--         cancelled_at  in ms: it was asked to stop; ''
+--         late          '1': since its deadline is over
 --         active        how many jobs of the queue run
 --         running       ids of some of them
 --         slots         how many jobs of its key run
@@ -43,7 +45,10 @@ local traits = traits_of(q, {id})[1] or {key = ''}
 add('key', traits.key)
 add('granted', traits.granted and '1' or '')
 add('expires', redis.call('ZSCORE', q.expires, 'job\0' .. id))
-add('cancelled_at', redis.call('HGET', q.cancels, id))
+add('deadline', redis.call('ZSCORE', q.expires, 'deadline\0' .. id))
+local asked = redis.call('HGET', q.cancels, id)
+add('cancelled_at', asked and string.match(asked, '^%d+'))
+add('late', asked and string.find(asked, ' deadline', 1, true) and '1' or '')
 
 -- Who runs ------------------------------------------------------------------------------------------------------------
 add('active', redis.call('ZCARD', q.active))

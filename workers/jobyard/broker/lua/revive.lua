@@ -18,6 +18,7 @@ for i = 1, #ARGV, 3 do
     redis.call('ZREM', q.dead, id)
     redis.call('HDEL', q.runs, id)
     redis.call('HDEL', q.results, id)
+    redis.call('ZREM', q.expires, 'deadline\0' .. id) -- Whoever retries it wants it to run.
     if envelope ~= '' then
       redis.call('HSET', q.jobs, id, envelope)
     end

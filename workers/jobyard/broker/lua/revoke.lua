@@ -12,6 +12,7 @@
 --@include wake
 --@include traits
 --@include retention
+--@include deadline
 --@include leave
 --@include complete
 local q = queue_at(1)

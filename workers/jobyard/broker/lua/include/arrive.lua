@@ -1,13 +1,13 @@
 -- A job's wishes come as one argument: '' for none, or key NUL unique key NUL mode of the unique key (start, end, or for so
--- many ms; with a + it replaces one that waits) NUL ms by which the job must have started NUL dependency NUL tags, each but
--- the first after a \1.
-local WISHES = '^([^%z]*)%z([^%z]*)%z([^%z]*)%z([^%z]*)%z([^%z]*)%z([^%z]*)$'
+-- many ms; with a + it replaces one that waits) NUL ms by which the job must have started NUL ms of its deadline
+-- NUL dependency NUL tags, each but the first after a \1.
+local WISHES = '^([^%z]*)%z([^%z]*)%z([^%z]*)%z([^%z]*)%z([^%z]*)%z([^%z]*)%z([^%z]*)$'
 local function parse_wishes(text)
-  local key, unique, mode, expires, dependency, tags = string.match(text, WISHES)
+  local key, unique, mode, expires, deadline, dependency, tags = string.match(text, WISHES)
   local replace = string.sub(mode, 1, 1) == '+'
   return {
     key = key, unique = unique, mode = replace and string.sub(mode, 2) or mode, replace = replace,
-    expires = tonumber(expires), dependency = dependency, tags = tags,
+    expires = tonumber(expires), deadline = tonumber(deadline), dependency = dependency, tags = tags,
   }
 end
 
@@ -117,6 +117,9 @@ local function arrive(q, jobs, me)
         keep_traits(q, id, wishes)
         if wishes.expires then
           redis.call('ZADD', q.expires, now + wishes.expires, 'job\0' .. id)
+        end
+        if wishes.deadline then
+          redis.call('ZADD', q.expires, now + wishes.deadline, 'deadline\0' .. id)
         end
         if policy.fair == '1' and delay <= 0 and wishes.key ~= '' then
           turn = fair_tick(q, policy, priority, wishes.key, tick)

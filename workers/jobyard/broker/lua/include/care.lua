@@ -17,17 +17,25 @@ local function grace_of(q)
   return grace
 end
 
--- A job that was not started in time.
-local function bury_expired(q, id)
-  local run = redis.call('HGET', q.runs, id)
-  local attempt = run and parse_run(run).attempt or 0
-  remember_error(q, id, attempt, exact(now), '{"error":"Expired","message":"the job was not started in time"}')
-  release_unique(q, {id}, 'end')
-  pass_turn(q, {id})
-  redis.call('ZADD', q.dead, with_priority(now, priority_of(redis.call('HGET', q.jobs, id))), id)
-  redis.call('HINCRBY', q.counts, 'failed', 1)
-  announce(q, {id})
+local NOT_STARTED = '{"error":"Expired","message":"the job was not started in time"}'
+
+-- The time of a job is over: `kind` is 'job' (it must have started) or 'deadline' (it must have ended).
+local function time_is_over(q, kind, id)
+  local detail = kind == 'job' and NOT_STARTED or TOO_LATE
+  if redis.call('ZREM', q.ready, id) + redis.call('ZREM', q.scheduled, id) > 0 then
+    bury_late(q, id, detail)
+  elseif unparked(q, id) then
+    bury_late(q, id, detail, false, true)
+  elseif kind == 'deadline' and redis.call('ZSCORE', q.active, id) and stop_late(q, id) then
+    -- As keys.py names a worker's channel. Only a nudge: its next renewal tells the worker in any case.
+    local namespace = string.match(q.jobs, '^(.-):{')
+    redis.call('PUBLISH', namespace .. ':worker:' .. parse_run(redis.call('HGET', q.runs, id)).caller, 'deadline')
+  end
 end
+
+-- Queues, by number, in which the time of more jobs is over than one call takes away: none of them must start.
+local overdue = {}
+local MOST_OVER = 200
 
 local graces = {}
 
@@ -54,13 +62,15 @@ local function look_after(i, q, policy)
     redis.call('ZADD', q.ready, unpack(ready))
   end
 
-  for _, name in ipairs(redis.call('ZRANGEBYSCORE', q.expires, '-inf', now, 'LIMIT', 0, 200)) do
+  local over = redis.call('ZRANGEBYSCORE', q.expires, '-inf', now, 'LIMIT', 0, MOST_OVER)
+  overdue[i] = #over == MOST_OVER
+  for _, name in ipairs(over) do
     redis.call('ZREM', q.expires, name)
     local kind, id = string.match(name, '^(%a+)%z(.*)$')
     if kind == 'unique' then
       redis.call('HDEL', q.unique, id)
-    elseif redis.call('ZREM', q.ready, id) + redis.call('ZREM', q.scheduled, id) > 0 or unparked(q, id) then
-      bury_expired(q, id)
+    else
+      time_is_over(q, kind, id)
     end
   end
   redis.call('ZREMRANGEBYSCORE', q.rates, '-inf', now - 1000)

@@ -1,4 +1,4 @@
--- How a job leaves `active`. Each of these is called for a job that is there now.
+-- How a job leaves `active`, or is ended before it comes there.
 
 -- One failed attempt, kept for people: `detail` is a JSON object with at least one member; the times are the server's.
 -- The first attempts and the last ones are kept, since those tell the story.
@@ -55,10 +55,43 @@ local function cancel_now(q, id, active, parked)
   announce(q, {id})
 end
 
+-- A job ends as a dead letter since its time is over. `active` and `parked`: as above. `detail` is the error; nil: it is known.
+local function bury_late(q, id, detail, active, parked)
+  local run = redis.call('HGET', q.runs, id)
+  run = run and parse_run(run)
+  if detail then
+    remember_error(q, id, run and run.attempt or 0, active and run.started or exact(now), detail)
+  end
+  if active then
+    leave_active(q, {id})
+  elseif not parked then
+    pass_turn(q, {id})
+  end
+  release_unique(q, {id}, 'end')
+  redis.call('HDEL', q.cancels, id)
+  redis.call('ZADD', q.dead, with_priority(now, priority_of(redis.call('HGET', q.jobs, id))), id)
+  redis.call('HINCRBY', q.counts, 'failed', 1)
+  announce(q, {id})
+end
+
+-- If an active job was asked to stop, it ends now, as what was asked says.
+local function ended_as_asked(q, id)
+  local asked = redis.call('HGET', q.cancels, id)
+  if not asked then
+    return false
+  end
+  if string.find(asked, ' deadline', 1, true) then
+    bury_late(q, id, TOO_LATE, true)
+  else
+    cancel_now(q, id, true)
+  end
+  return true
+end
+
 -- Back to its old position. `counted`: the attempt that just ended counts.
 local function put_back(q, id, run, counted)
-  if redis.call('HDEL', q.cancels, id) == 1 then
-    return cancel_now(q, id, true)
+  if ended_as_asked(q, id) then
+    return
   end
   leave_active(q, {id})
   if not counted then

@@ -85,6 +85,11 @@ operations['end'] = function(i, q)
   end
   local run = parse_run(runs[1])
   follow(followers, n)
+  -- No further attempt could start before its deadline.
+  local late = (outcome == 'retry' or outcome == 'later') and is_over(q, id, now + delay)
+  if late and detail ~= '' then
+    detail = '{"deadline":true,' .. string.sub(detail, 2)
+  end
   if detail ~= '' then
     remember_error(q, id, run.attempt, run.started, detail)
   end
@@ -108,8 +113,14 @@ operations['end'] = function(i, q)
     redis.call('HINCRBY', q.counts, 'failed', 1)
     return announce(q, {id})
   end
-  if outcome == 'cancelled' or redis.call('HDEL', q.cancels, id) == 1 then
+  if ended_as_asked(q, id) then
+    return
+  end
+  if outcome == 'cancelled' then
     return cancel_now(q, id, true)
+  end
+  if late then
+    return bury_late(q, id, detail == '' and TOO_LATE or nil, true)
   end
   if outcome == 'retry' then
     redis.call('HINCRBY', q.counts, 'retried', 1)

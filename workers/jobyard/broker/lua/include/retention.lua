@@ -20,7 +20,7 @@ local function forget(q, ids)
     end
     if redis.call('EXISTS', q.expires) == 1 then
       for i = 1, #some do
-        redis.call('ZREM', q.expires, 'job\0' .. some[i])
+        redis.call('ZREM', q.expires, 'job\0' .. some[i], 'deadline\0' .. some[i])
       end
     end
   end
