@@ -7,7 +7,9 @@ from importlib import import_module
 from jobyard.cli.app import app
 
 #: In the order in which `jobyard --help` shows them.
-COMMANDS = ("up", "worker", "serve", "enqueue", "job", "queue", "dead", "workers", "audit", "bench")
+COMMANDS = (
+    "up", "worker", "serve", "enqueue", "job", "queue", "dead", "workers", "audit", "imports", "bench",
+)  # fmt: skip
 
 
 def main() -> None:
