@@ -32,7 +32,7 @@ class Fleet:
             "CHAOS_SKEW": str(skew),
             "PYTHONPATH": str(_HERE),
         }
-        command = [sys.executable, "-m", "jobyard.cli", "worker", "jobs", "--queues", "chaos"]
+        command = [sys.executable, "-m", "jobyard.cli", "worker", "jobs", "--queues", "chaos,chaos-calls"]
         command += ["--processes", str(processes), "--threads", str(threads), "--probe-port", "0"]
         self.log = record.with_suffix(f".{id(self)}.log")
         with self.log.open("wb") as log:

@@ -13,6 +13,7 @@ import time
 import jobyard
 
 QUEUE = "chaos"
+CALLS = "chaos-calls"
 
 _skew = float(os.environ.get("CHAOS_SKEW", "0"))
 if _skew:
@@ -46,6 +47,16 @@ def stumble(number: int) -> str:
         raise ValueError("first time")
     note("end", number)
     return f"result of {number}"
+
+
+@jobyard.actor(queue_name=CALLS, retry=jobyard.RetryPolicy(attempts=50, initial=0.05, factor=1))
+def callback(number: int) -> None:
+    """A batch calls."""
+    note("start", number)
+    batch = jobyard.current_batch()
+    assert batch is not None
+    assert batch.status().ended
+    note("end", number)
 
 
 @jobyard.actor(queue_name=QUEUE, retry=jobyard.RetryPolicy(attempts=3, initial=0.05, factor=1))

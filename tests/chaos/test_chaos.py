@@ -14,6 +14,7 @@ from dramatiq import Message
 
 from chaos.conftest import Scene
 from chaos.record import Record
+from jobyard.batch import Batch
 from jobyard.broker import JobyardBroker
 from jobyard.broker.errors import BrokerUnavailableError
 from support.ledger import audit
@@ -95,6 +96,31 @@ def test_workers_killed_at_random(scene: Scene) -> None:
     assert len(kills) >= 10
     assert seen.ended() == set(range(len(jobs)))
     assert not unexplained(seen, kills, threads=2)
+
+
+def test_batches_of_which_workers_are_killed_at_random(scene: Scene) -> None:
+    broker, dice = scene.broker, scene.dice
+    fleet = scene.fleet()
+    batches = []
+    for number in range(60):
+        jobs = messages(range(number * 100, number * 100 + 100), longest=5, dice=dice)
+        calls = [Message("chaos-calls", "callback", (10_000 + 2 * number + one,), {}, {}) for one in range(2)]
+        batches.append(Batch(jobs, on_success=calls[0], on_complete=calls[1], broker=broker))
+    producer = threading.Thread(target=lambda: [batch.enqueue() for batch in batches])
+    producer.start()
+    kills = 0
+    while kills < 10 and broker.inspector.stats(QUEUE).completed < 6_000:
+        kills += fleet.kill_child(dice.randrange(8)) is not None
+        time.sleep(dice.uniform(0.1, 0.5))
+    producer.join(60)
+    assert not producer.is_alive()
+    # Nobody but the workers tells the batches.
+    eventually(lambda: broker.inspector.stats("chaos-calls").completed == 120, 60, what="all have called")
+    finish(broker, producer, 6_000)
+    assert broker.inspector.stats("chaos-calls").counts["accepted"] == 120
+    assert all(batch.status().succeeded and batch.status().total == 100 for batch in batches)
+    assert Record.read(scene.record).ended() == {*range(6_000), *range(10_000, 10_120)}
+    assert kills > 3
 
 
 def test_whole_pods_killed_at_random(scene: Scene) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import dramatiq
 import pytest
 
+from jobyard.batch import Batch
 from jobyard.broker import JobyardBroker
 from jobyard.broker.dead_letters import DeadFilter
 from jobyard.broker.delivery import FollowUp
@@ -198,6 +199,72 @@ def test_what_follows_waits_while_its_node_is_away_and_no_thread_dies(
     eventually(lambda: broker.inspector.stats(second).completed == 2)
     assert worker.complaint() is None
     assert look_up(broker, sent.message_id, queue=first).state == "completed"
+
+
+def test_a_batch_has_jobs_and_callbacks_on_all_nodes(
+    cluster: Cluster, broker: JobyardBroker, start_worker: StartWorker
+) -> None:
+    queues = cluster.queues()
+    calls: Counter[str] = Counter()
+
+    def declare(queue: str) -> dramatiq.Actor[[int], None]:
+        @dramatiq.actor(queue_name=queue, actor_name=f"work-{queue}", max_retries=0, broker=broker)
+        def work(number: int) -> None:
+            if number == 7:
+                raise ValueError("on purpose")
+
+        return work
+
+    def callback(queue: str) -> dramatiq.Message[None]:
+        @dramatiq.actor(queue_name=queue, actor_name=f"callback-{queue}", broker=broker)
+        def called() -> None:
+            calls[queue] += 1
+
+        return called.message()
+
+    actors = [declare(queue) for queue in queues]
+    success, failure, complete = (callback(queue) for queue in queues)
+    start_worker(broker=broker)
+    batch = Batch(
+        [actor.message(number) for number in range(20) for actor in actors],
+        on_success=success,
+        on_failure=failure,
+        on_complete=complete,
+        broker=broker,
+    ).enqueue()
+    status = batch.wait(timeout=20_000)
+    assert (status.total, status.completed, status.failed) == (60, 57, 3)
+    eventually(lambda: calls == {queues[1]: 1, queues[2]: 1})
+    assert batch.cancel() == {}
+
+
+def test_a_batch_hears_of_its_jobs_when_its_node_is_back(
+    cluster: Cluster, broker: JobyardBroker, start_worker: StartWorker
+) -> None:
+    away = next(node for node in cluster.masters if node is not cluster.node_of(registry(broker.namespace)))
+    home = next(queue for queue in cluster.queues() if cluster.master_of(queue) is away)
+    queue = next(queue for queue in cluster.queues() if cluster.master_of(queue) is not away)
+
+    started, go_on = threading.Event(), threading.Event()
+
+    @dramatiq.actor(queue_name=queue, broker=broker)
+    def work() -> None:
+        started.set()
+        go_on.wait(10)
+
+    batch = Batch([work.message() for _ in range(5)], on_success=message(home), broker=broker).enqueue()
+    worker = start_worker(broker=broker, queues=[queue])
+    assert started.wait(10)
+    away.freeze()
+    try:
+        go_on.set()
+        time.sleep(0.5)
+    finally:
+        away.thaw()
+    eventually(lambda: all(cluster.is_well(one) for one in cluster.nodes))
+    eventually(lambda: broker.inspector.stats(home).waiting == 1, 20)
+    assert batch.status().succeeded
+    assert worker.complaint() is None
 
 
 def test_operators_work_over_all_nodes(cluster: Cluster, broker: JobyardBroker, hand: Callable[..., Hand]) -> None:

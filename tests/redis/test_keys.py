@@ -10,11 +10,12 @@ from contextlib import contextmanager
 import dramatiq
 import pytest
 
+from jobyard.batch import BATCH, Batch, RunningBatch
 from jobyard.broker import JobyardBroker
 from jobyard.broker.keys import FIELDS, QueueKeys
 from jobyard.broker.policy import QueuePolicy
 from jobyard.worker.worker import JobyardWorker
-from support.hand import Hand, look_up
+from support.hand import Hand, look_up, message
 from support.servers import Server
 from support.waiting import eventually
 
@@ -90,6 +91,14 @@ def test_a_script_touches_only_keys_that_are_passed_to_it(
         broker.flush("limited")
         for state in ("waiting", "dead", "completed"):
             broker.inspector.jobs("q", state)
+        batch = Batch([message("q"), message("q", expires=60_000)], on_complete=message("limited")).enqueue()
+        for job in worker.fetch(9):
+            if BATCH in job.options:
+                RunningBatch(batch.id, job).add(message("other"))
+            worker.bury(job)
+        broker.dead_letters.retry_all("q")
+        batch.cancel()
+        assert batch.wait().cancelled
         start_worker(queues=["q"])
         asked = work.send()
         assert asked.get_result(block=True) == "result"
@@ -121,7 +130,8 @@ def test_a_script_touches_only_keys_that_are_passed_to_it(
 @pytest.mark.parametrize("name", ["q", "a/b", "emails/7", "x.y-z_1"])
 def test_all_keys_of_a_queue_have_one_hash_tag(name: str) -> None:
     keys = QueueKeys("some:namespace", name)
-    tags = {re.fullmatch(rb"some:namespace:\{(.*?)\}:.*", key)[1] for key in (*keys.all, keys.call("token"))}
+    found = (*keys.all, keys.call("token"), *keys.batch("name"), keys.called("name"))
+    tags = {re.fullmatch(rb"some:namespace:\{(.*?)\}:.*", key)[1] for key in found}
     assert tags == {name.encode()}
     assert len(set(keys.all)) == len(FIELDS)
 

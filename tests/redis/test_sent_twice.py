@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from jobyard.batch import Batch
 from jobyard.broker import JobyardBroker
 from jobyard.broker.delivery import Completed, FollowUp
 from jobyard.broker.envelope import seal
@@ -80,6 +81,19 @@ class Scene:
     def debounced(self) -> None:
         self.broker.enqueue(message("q", job_id="newer", unique="u", debounce=True, unique_until=30))
 
+    def enqueue_a_batch(self) -> Batch:
+        jobs = [message(queue, job_id=f"{queue}-of-batch", priority=0) for queue in ("q", "other")]
+        return Batch(
+            jobs, on_complete=message("q"), on_failure=message("other"), name="b", broker=self.broker
+        ).enqueue()
+
+    def end_a_batch(self) -> None:
+        self.enqueue_a_batch()
+        done, buried = self.hand.fetch(2)
+        self.hand.done(done)
+        self.hand.bury(buried)
+        self.broker.dead_letters.retry(buried.queue_name, [buried.message_id])
+
     def fetch_with_limits(self) -> None:
         """One starts, one is parked, one is given its time."""
         self.broker.configure("q", QueuePolicy(key_concurrency=1, key_rate=1, rate=1000, rate_burst=10))
@@ -103,6 +117,9 @@ ACTS: dict[str, Act] = {
     "enqueue unique": lambda scene: scene.broker.enqueue(message("q", job_id="new", unique="v", key="k", expires=9000)),
     "enqueue a second unique": lambda scene: scene.broker.enqueue(message("other", job_id="new", unique="u")),
     "enqueue debounced": Scene.debounced,
+    "enqueue a batch": Scene.enqueue_a_batch,
+    "end a batch": Scene.end_a_batch,
+    "cancel a batch": lambda scene: scene.enqueue_a_batch().cancel(),
     "fetch with limits": Scene.fetch_with_limits,
     "finish with limits": Scene.finish_with_limits,
     "fetch": lambda scene: scene.hand.fetch(2),
@@ -159,4 +176,4 @@ def test_a_script_that_is_sent_twice_changes_nothing_the_second_time(
 
 def batches(reply: list[Any]) -> list[tuple[Any, ...]]:
     """The jobs in a reply of an exchange."""
-    return [tuple(reply[at : at + 4]) for at in range(4, len(reply), 4)]
+    return [tuple(reply[at : at + 4]) for at in range(5, len(reply), 4)]

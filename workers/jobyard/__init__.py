@@ -11,6 +11,7 @@ Workers are started by `jobyard worker MODULE`; ordinary Dramatiq actors work ju
 """
 
 from jobyard.actor import JobyardActor, actor
+from jobyard.batch import Batch, BatchClosed, current_batch
 from jobyard.broker import JobyardBroker, get_broker
 from jobyard.broker.filters import JobFilter
 from jobyard.context import current_job, report_progress
@@ -37,10 +38,14 @@ __all__ = [
     "JobyardBroker",
     "get_broker",
     "JobFilter",
+    # Jobs that belong together
+    "Batch",
+    "current_batch",
     # Inside a job
     "current_job",
     "report_progress",
     # Errors
+    "BatchClosed",
     "Cancelled",
     "DeadlineExceeded",
     "FieldError",

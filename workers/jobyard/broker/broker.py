@@ -31,7 +31,7 @@ from jobyard.broker.paging import pages
 from jobyard.broker.producer import Producer
 from jobyard.broker.results import ResultLifetimes, job_results
 from jobyard.broker.server import server
-from jobyard.broker.wishes import OPTIONS, id_for, milliseconds, wishes_of
+from jobyard.broker.wishes import OPTIONS, id_for, in_batch, milliseconds, wishes_of
 from jobyard.context import current_job, enter
 from jobyard.errors import Cancelled
 from jobyard.priority import Priority, clamp
@@ -277,6 +277,37 @@ class JobyardBroker(Operations, dramatiq.Broker):
         """Accept jobs that follow from another one. For Redis Cluster, where no script can do both."""
         for job in jobs:
             self._producer.accept(self.keys(job.queue_name), [job], whatever_the_rate=True)
+
+    def follow_up(self, message: Message[Any], *, batch: str = "") -> FollowUp:
+        """A message as it goes to Redis, with the delay that its options say.
+
+        Args:
+            batch: the batch that it belongs to.
+
+        Raises:
+            ValueError, TypeError: it can never be accepted.
+        """
+        job = self._follow_up(message, message.options.get("delay"))
+        return replace(job, wishes=in_batch(job.wishes, batch)) if batch else job
+
+    def accept_for_batch(self, jobs: Sequence[FollowUp]) -> set[str]:
+        """Accept jobs of a batch, a thousand in a call. Sending all of them again is safe.
+
+        Returns:
+            Ids of jobs that are none of the batch: another job has their unique key, or they are in another batch.
+
+        Raises:
+            As `enqueue`; calls before the one that failed stay accepted.
+        """
+        by_queue: defaultdict[str, list[FollowUp]] = defaultdict(list)
+        for job in jobs:
+            by_queue[job.queue_name].append(job)
+        strangers: set[str] = set()
+        for name, its in by_queue.items():
+            for some in pages(its, _BULK):
+                others = self._producer.accept(self.keys(name), some)[1]
+                strangers.update(some[index].job_id for index in others)
+        return strangers
 
     def _follow_up(self, message: Message[Any], delay: int | None) -> FollowUp:
         if not 0 < len(message.message_id) <= LONGEST_ID:

@@ -165,6 +165,7 @@ class Bulk:
         members = [one.at.member for one in found]
         name, _ = PLACES[place.state]
         changed: int = self._broker.link.call(script("discard"), self._broker.keys(place.queue).all, (name, *members))
+        self._broker.tell_batches(place.queue)
         return changed
 
 

@@ -90,6 +90,7 @@ class DeadLetters:
                 delay = 0 if rate is None else int(min(number * 1000 / rate, LONGEST_DELAY))
                 arguments += (job_id, delay, b"")
             revived += self._broker.link.call(script("revive"), keys, arguments)
+        self._broker.tell_batches(queue)
         return revived
 
     def retry_all(self, queue: str, which: DeadFilter | None = None, *, rate: float | None = None) -> int:
@@ -119,12 +120,16 @@ class DeadLetters:
         args, kwargs = edit(job.args, dict(job.kwargs))
         message: Message[Any] = Message(queue, job.actor, tuple(args), kwargs, job.options, job_id, job.created_at or 0)
         envelope = seal(message, job.priority)
-        return bool(self._broker.link.call(script("revive"), self._broker.keys(queue).all, (job_id, 0, envelope)))
+        revived = self._broker.link.call(script("revive"), self._broker.keys(queue).all, (job_id, 0, envelope))
+        self._broker.tell_batches(queue)
+        return bool(revived)
 
     def discard(self, queue: str, ids: Sequence[str]) -> int:
         """Forget some. Returns how many of them were dead letters."""
         keys = self._broker.keys(queue).all
-        return sum(self._broker.link.call(script("discard"), keys, ("dead", *some)) for some in pages(ids, _PAGE))
+        gone: int = sum(self._broker.link.call(script("discard"), keys, ("dead", *some)) for some in pages(ids, _PAGE))
+        self._broker.tell_batches(queue)
+        return gone
 
     def discard_all(self, queue: str, which: DeadFilter | None = None) -> int:
         """Forget all that fit. Returns how many."""

@@ -9,6 +9,7 @@ import os
 import socket
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -100,7 +101,10 @@ class Delivery(MessageProxy):
         lost: the lease is gone, somebody else may run the job; what this run ends with will not count.
         error: set instead of a content where the envelope can't be read.
         reporter: sends a progress report; None where nobody listens.
+        added: what this run has added to its batch: digests, and how often.
     """
+
+    added: Counter[str] | None = None
 
     def __init__(
         self, queue_name: str, job_id: str, call: int, attempt: int, envelope: bytes, fetched_at: float

@@ -18,6 +18,7 @@ from jobyard.broker.errors import BrokerError
 from jobyard.broker.exchange import Answer, Exchange
 from jobyard.broker.journal import Journal
 from jobyard.broker.link import Link
+from jobyard.broker.outbox import Postman
 from jobyard.broker.paging import pages
 from jobyard.broker.scripts import script
 from jobyard.broker.wakeup import LONGEST, ClusterWaiter, Waiter
@@ -75,6 +76,7 @@ class Dispatcher:
             for group in groups
         ]
         self._by_queue = {name: exchange for exchange in self._exchanges for name in exchange.queues}
+        self._postman = Postman(broker)
         self._turn = 0
         self._resting = True
         keys = [broker.keys(name) for name in queues]
@@ -103,6 +105,7 @@ class Dispatcher:
             whole.deliveries += answer.deliveries
             whole.evicted += answer.evicted
             whole.stale += answer.stale
+            whole.posted += answer.posted
             if answer.wait is not None:
                 whole.wait = answer.wait if whole.wait is None else min(whole.wait, answer.wait)
         if not whole.deliveries and not self.held:
@@ -112,6 +115,10 @@ class Dispatcher:
             self.appetite.begin(time.monotonic())
         # A longer silence is taken for an outage of Redis, see exchange.lua.
         whole.wait = min(whole.wait or LONGEST, self.lease / 3)
+        if whole.posted or self._postman.waiting:
+            self._postman.deliver(whole.posted)
+            if self._postman.waiting:
+                whole.wait = min(whole.wait, 1.0)
         return whole
 
     def room(self) -> int:
@@ -189,10 +196,13 @@ class Dispatcher:
             if exchange.pending:
                 answer = exchange.call(0)
                 whole.stale += answer.stale
+                whole.posted += answer.posted
                 # A call that had not been answered may have fetched.
                 for delivery in answer.deliveries:
                     self.held[id(delivery)] = delivery
                 self.buffer.extend(answer.deliveries)
+        if whole.posted:
+            self._postman.deliver(whole.posted)
         return whole
 
     def renew(self, older_than: float = 0.0) -> tuple[list[Delivery], list[Delivery]]:
@@ -232,5 +242,6 @@ class Dispatcher:
         self.waiter.stop()
         self.waiter.close()
         self._renewals.close()
+        self._postman.close()
         for exchange in self._exchanges:
             exchange.close()

@@ -32,12 +32,14 @@ class Answer:
         wait: seconds that an idle caller may block at most; None: until it is woken.
         evicted: how many dead letters had to go because of the retention policy.
         stale: how many operations came too late, since the job was no longer ours.
+        posted: queues that have something for batches, see `outbox`.
     """
 
     deliveries: list[Delivery] = field(default_factory=list)
     wait: float | None = None
     evicted: int = 0
     stale: int = 0
+    posted: list[str] = field(default_factory=list)
 
 
 class Exchange:
@@ -208,7 +210,8 @@ class Exchange:
         answer.stale += stale
         now = time.monotonic()
         add = answer.deliveries.append
-        for at in range(4, len(reply), 4):
+        answer.posted += (names[int(number_of_queue) - 1] for number_of_queue in reply[4].split())
+        for at in range(5, len(reply), 4):
             queue, job_id, attempt, envelope = reply[at : at + 4]
             add(Delivery(names[queue - 1], job_id.decode(), number, attempt, envelope, now))
 

@@ -36,6 +36,8 @@ FIELDS: Final = (
     "unique",  # HASH  unique key → job id and mode
     "expires",  # ZSET  job that must have started or ended, or unique key that ends, by that time in ms
     "tags",  # ZSET  tag and id, by name: every job that has the tag, wherever it is
+    "batched",  # HASH  id → the batch that it belongs to, for jobs that belong to one
+    "outbox",  # ZSET  what batches must hear, by number: batch, state and id, or whom a batch calls
 )
 
 _queue_name = re.compile(r"[A-Za-z_][A-Za-z0-9._/-]{0,127}")
@@ -72,6 +74,15 @@ class QueueKeys:
     def call(self, caller: str) -> bytes:
         """Where the last call number of a caller stands, so that a call that is sent twice counts once."""
         return f"{self.prefix}call:{caller}".encode()
+
+    def batch(self, name: str) -> tuple[bytes, bytes, bytes]:
+        """The keys of a batch whose home this queue is: record, jobs, and jobs that are being added. See `verdict.lua`."""
+        record = f"{self.prefix}batch:{name}"
+        return record.encode(), f"{record}:jobs".encode(), f"{record}:added".encode()
+
+    def called(self, name: str) -> bytes:
+        """The mark that a batch's callback in this queue was accepted."""
+        return f"{self.prefix}called:{name}".encode()
 
     def finished_channel(self, job_id: str) -> bytes:
         """The channel on which the end of a job that somebody waits for is published."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Final, cast
 from pydantic import ValidationError
 
 from jobyard.broker import keys as layout
+from jobyard.broker.batches import Batches
 from jobyard.broker.bulk import Bulk
 from jobyard.broker.dead_letters import DeadLetters
 from jobyard.broker.delivery import Completed
+from jobyard.broker.errors import BrokerError
 from jobyard.broker.inspector import Inspector
 from jobyard.broker.keys import QueueKeys
 from jobyard.broker.link import Link
@@ -31,6 +34,7 @@ class Operations(ABC):
     """Needs a connection and the names of keys; the broker has both."""
 
     namespace: str
+    logger: logging.Logger
 
     @property
     @abstractmethod
@@ -46,6 +50,11 @@ class Operations(ABC):
     def inspector(self) -> Inspector:
         """What can be asked about queues and jobs."""
         return Inspector(cast("JobyardBroker", self))
+
+    @cached_property
+    def batches(self) -> Batches:
+        """The records of batches; see `jobyard.Batch`."""
+        return Batches(cast("JobyardBroker", self))
 
     @cached_property
     def dead_letters(self) -> DeadLetters:
@@ -123,7 +132,15 @@ class Operations(ABC):
             for caller in {one.decode() for one in reply[1::2]} - {""}:
                 # Only a nudge: the worker sees it at its next renewal in any case.
                 self.link.command(b"PUBLISH", layout.worker_channel(self.namespace, caller), b"cancel")
+        self.tell_batches(queue)
         return before
+
+    def tell_batches(self, queue: str) -> None:
+        """Let batches hear what was done to their jobs of this queue. If that fails, workers do it later."""
+        try:
+            self.batches.hear([queue])
+        except BrokerError as error:
+            self.logger.warning("Batches may hear later what was done in queue %s: %s", queue, error)
 
     def revoke(
         self,
@@ -159,3 +176,4 @@ class Operations(ABC):
         for place in ("ready", "scheduled", "parked"):
             while self.link.call(script("discard"), self.keys(queue_name).all, [place]):
                 pass
+        self.tell_batches(queue_name)

@@ -37,6 +37,8 @@ LONGEST_TAG: Final = 64
 MOST_TAGS: Final = 16
 #: 20 years, in milliseconds.
 LONGEST_TIME: Final = 20 * 366 * 86_400_000
+#: What a job packs that wishes nothing, where it has to pack something.
+_NOTHING: Final = b"\0\0end\0\0\0\0"
 _NAMESPACE: Final = uuid.UUID("6f6d2f0b-5d0e-4c7e-9d53-6a8f1c1a0c11")
 
 
@@ -88,6 +90,11 @@ def wishes_of(message: Message[Any], actor: Actor[..., Any] | None) -> Wishes | 
         dependency=_dependency(own.get("dependency", declared.get("dependency"))),
         tags=_tags(own, declared, message),
     )
+
+
+def in_batch(wishes: bytes, batch_id: str) -> bytes:
+    """Packed wishes of a job that belongs to a batch besides."""
+    return (wishes or _NOTHING) + b"\0" + batch_id.encode()
 
 
 def id_for(idempotency_key: str, queue_name: str) -> str:

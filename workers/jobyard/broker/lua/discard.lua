@@ -7,6 +7,7 @@
 --@include clock
 --@include wake
 --@include traits
+--@include outbox
 --@include retention
 --@include leave
 local q = queue_at(1)
@@ -27,6 +28,7 @@ if #gone > 0 then
   if ARGV[1] == 'ready' or ARGV[1] == 'scheduled' then
     pass_turn(q, gone)
   end
+  tell_batches(q, gone, 'discarded')
   forget(q, gone)
   redis.call('HINCRBY', q.counts, 'discarded', #gone)
   announce(q, gone)

@@ -2,7 +2,7 @@
 --   KEYS  1: the caller's call number; then the queue's keys
 --   ARGV  1: call number   2: '1': accept them whatever the queue's rate, since they follow from a job that has ended
 --         then five for each job: id, envelope, priority (0-100), delay in ms (0: now), wishes (see arrive.lua)
---   Reply {how many jobs were new, then index and id of each job that stands in the way of a unique one}
+--   Reply {how many jobs were new, then index and id of each job that stands in the way of a unique one, or is in another batch}
 --         {-1, …} if this very call was applied before (its reply got lost)
 --         {-2, ms} if the queue's rate is exceeded and its policy is to reject: nothing was accepted; come back then
 -- Known ids are left alone, in whatever state the job is. Refused when Redis is out of memory.
@@ -12,6 +12,7 @@
 --@include position
 --@include wake
 --@include traits
+--@include outbox
 --@include retention
 --@include rates
 --@include arrive
@@ -24,12 +25,13 @@ end
 if applied_before(KEYS[1], ARGV[1]) then
   local reply = {-1}
   for i = 1, #jobs do
-    local unique = jobs[i][5] ~= '' and parse_wishes(jobs[i][5]).unique or ''
-    local holder = unique ~= '' and redis.call('HGET', q.unique, unique)
+    local wishes = jobs[i][5] ~= '' and parse_wishes(jobs[i][5]) or {unique = '', batch = ''}
+    local holder = wishes.unique ~= '' and redis.call('HGET', q.unique, wishes.unique)
     local other = holder and string.match(holder, '^%S+ (.*)$')
-    if other and other ~= jobs[i][1] then
+    local batch = wishes.batch ~= '' and redis.call('HGET', q.batched, jobs[i][1])
+    if (other and other ~= jobs[i][1]) or (batch and batch ~= wishes.batch) then
       reply[#reply + 1] = i
-      reply[#reply + 1] = other
+      reply[#reply + 1] = other or jobs[i][1]
     end
   end
   return reply

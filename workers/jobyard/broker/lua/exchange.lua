@@ -11,7 +11,8 @@
 --                     | spent (dead, but it was not run: the attempt doesn't count)
 --             DETAIL  the error as a JSON object, or ''       ENVELOPE  the job's new envelope, or '': unchanged
 --             then the jobs that follow from this one: they are accepted together with its end, or not at all
---   Reply {now in ms, wait in ms, dead letters evicted, stale operations, then for each job: queue, id, attempt, envelope}
+--   Reply {now in ms, wait in ms, dead letters evicted, stale operations, numbers of queues with an outbox that is not empty,
+--         then for each job: queue, id, attempt, envelope}
 --         wait: how long an idle caller may block at most before it asks again; 0: until it is woken
 -- Fenced: an operation on a job that this caller's call no longer holds changes nothing and is counted as stale.
 -- Sent twice (the reply was lost), it finishes nothing twice and gives the same jobs again.
@@ -21,6 +22,7 @@
 --@include position
 --@include wake
 --@include traits
+--@include outbox
 --@include retention
 --@include rates
 --@include arrive
@@ -33,13 +35,25 @@ local queues = {}
 for i = 1, count do
   queues[i] = queue_at(2 + (i - 1) * #FIELDS)
 end
-local reply = {now, 0, 0, 0}
+local reply = {now, 0, 0, 0, ''}
 
 local function give(i, id, attempt, envelope)
   reply[#reply + 1] = i
   reply[#reply + 1] = id
   reply[#reply + 1] = attempt
   reply[#reply + 1] = envelope or ''
+end
+
+-- Say which queues have something for batches; nobody else may come to see it soon.
+local function answer()
+  local posted = {}
+  for i = 1, count do
+    if queues[i].posted then
+      posted[#posted + 1] = i
+    end
+  end
+  reply[5] = table.concat(posted, ' ')
+  return reply
 end
 
 -- The same call again: what it fetched is what its fence stands on.
@@ -54,7 +68,10 @@ if applied_before(KEYS[1], call) then
       end
     end
   end
-  return reply
+  for i = 1, count do
+    queues[i].posted = redis.call('EXISTS', queues[i].outbox) == 1
+  end
+  return answer()
 end
 
 -- 1. Finish ---------------------------------------------------------------------------------------------------------
@@ -77,7 +94,7 @@ if want == 0 then
       wake(queues[i])
     end
   end
-  return reply
+  return answer()
 end
 
 -- 2. Look after each queue ------------------------------------------------------------------------------------------
@@ -108,7 +125,7 @@ elseif #open > 1 then
 end
 
 -- 4. Who looks next: call another worker if there is more, or see to it that somebody waits for the next due time ----
-local found = #reply > 4
+local found = #reply > 5
 for i = 1, fetching do
   local q = queues[i]
   if policies[i].paused ~= '1' then
@@ -139,4 +156,4 @@ for i = 1, fetching do
     end
   end
 end
-return reply
+return answer()

@@ -6,6 +6,7 @@
 --@include clock
 --@include position
 --@include wake
+--@include outbox
 local q = queue_at(1)
 local band = band_of(redis.call('HGET', q.policy, 'ageing'))
 local tick = math.max(now_tick, (tonumber(redis.call('HGET', q.counts, 'tick') or 0)) + 1)
@@ -19,6 +20,7 @@ for i = 1, #ARGV, 3 do
     redis.call('HDEL', q.runs, id)
     redis.call('HDEL', q.results, id)
     redis.call('ZREM', q.expires, 'deadline\0' .. id) -- Whoever retries it wants it to run.
+    tell_batches(q, {id}, 'pending')
     if envelope ~= '' then
       redis.call('HSET', q.jobs, id, envelope)
     end

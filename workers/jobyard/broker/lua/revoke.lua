@@ -11,6 +11,7 @@
 --@include position
 --@include wake
 --@include traits
+--@include outbox
 --@include retention
 --@include deadline
 --@include leave

@@ -1,13 +1,13 @@
 -- A job's wishes come as one argument: '' for none, or key NUL unique key NUL mode of the unique key (start, end, or for so
 -- many ms; with a + it replaces one that waits) NUL ms by which the job must have started NUL ms of its deadline
--- NUL dependency NUL tags, each but the first after a \1.
-local WISHES = '^([^%z]*)%z([^%z]*)%z([^%z]*)%z([^%z]*)%z([^%z]*)%z([^%z]*)%z([^%z]*)$'
+-- NUL dependency NUL tags, each but the first after a \1; and, for a job of a batch, NUL the batch.
+local WISHES = '^([^%z]*)%z([^%z]*)%z([^%z]*)%z([^%z]*)%z([^%z]*)%z([^%z]*)%z([^%z]*)%z?([^%z]*)$'
 local function parse_wishes(text)
-  local key, unique, mode, expires, deadline, dependency, tags = string.match(text, WISHES)
+  local key, unique, mode, expires, deadline, dependency, tags, batch = string.match(text, WISHES)
   local replace = string.sub(mode, 1, 1) == '+'
   return {
     key = key, unique = unique, mode = replace and string.sub(mode, 2) or mode, replace = replace,
-    expires = tonumber(expires), deadline = tonumber(deadline), dependency = dependency, tags = tags,
+    expires = tonumber(expires), deadline = tonumber(deadline), dependency = dependency, tags = tags, batch = batch,
   }
 end
 
@@ -29,6 +29,7 @@ local function replaced(q, id)
     return false
   end
   pass_turn(q, {id})
+  tell_batches(q, {id}, 'discarded')
   forget(q, {id})
   redis.call('HINCRBY', q.counts, 'discarded', 1)
   return true
@@ -72,7 +73,8 @@ end
 
 -- New jobs enter a queue. `jobs` is a list of {id, envelope, priority, delay in ms, wishes}. A job whose id is known, in
 -- whatever state, is left alone. `me` is the worker that calls, if one does.
--- Returns how many were new, and a flat list of {index, id} of jobs that stand in the way of a unique one.
+-- Returns how many were new, and a flat list of {index, id} of jobs that stand in the way of a unique one, or that are known and
+-- in another batch.
 local function arrive(q, jobs, me)
   local fresh, seen, taken = {}, {}, {}
   for at = 1, #jobs, 1000 do
@@ -82,8 +84,14 @@ local function arrive(q, jobs, me)
     end
     local known = redis.call('HMGET', q.jobs, unpack(ids))
     for i = 1, #ids do
-      if not known[i] and not seen[ids[i]] then
-        local job = jobs[at + i - 1]
+      local job = jobs[at + i - 1]
+      if known[i] or seen[ids[i]] then
+        local batch = job[5] ~= '' and parse_wishes(job[5]).batch or ''
+        if batch ~= '' and not join(q, ids[i], batch) then
+          taken[#taken + 1] = at + i - 1
+          taken[#taken + 1] = ids[i]
+        end
+      else
         local other
         if job[5] ~= '' then
           job.wishes = parse_wishes(job[5])
@@ -115,6 +123,9 @@ local function arrive(q, jobs, me)
       local turn = tick
       if wishes then
         keep_traits(q, id, wishes)
+        if wishes.batch ~= '' then
+          redis.call('HSET', q.batched, id, wishes.batch)
+        end
         if wishes.expires then
           redis.call('ZADD', q.expires, now + wishes.expires, 'job\0' .. id)
         end

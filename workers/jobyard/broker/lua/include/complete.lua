@@ -1,6 +1,7 @@
 -- Jobs that are active now are done. `results` is a flat list of ids and results, for those that have one.
 local function complete(q, policy, ids, results)
   leave_active(q, ids)
+  tell_batches(q, ids, 'completed')
   release_unique(q, ids, 'end')
   redis.call('HINCRBY', q.counts, 'completed', #ids)
   if redis.call('EXISTS', q.cancels) == 1 then

@@ -52,6 +52,7 @@ local function cancel_now(q, id, active, parked)
   redis.call('HDEL', q.cancels, id)
   redis.call('ZADD', q.cancelled, now, id)
   redis.call('HINCRBY', q.counts, 'cancelled', 1)
+  tell_batches(q, {id}, 'cancelled')
   announce(q, {id})
 end
 
@@ -71,6 +72,7 @@ local function bury_late(q, id, detail, active, parked)
   redis.call('HDEL', q.cancels, id)
   redis.call('ZADD', q.dead, with_priority(now, priority_of(redis.call('HGET', q.jobs, id))), id)
   redis.call('HINCRBY', q.counts, 'failed', 1)
+  tell_batches(q, {id}, 'dead')
   announce(q, {id})
 end
 

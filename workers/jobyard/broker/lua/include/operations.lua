@@ -111,6 +111,7 @@ operations['end'] = function(i, q)
     redis.call('HDEL', q.cancels, id)
     redis.call('ZADD', q.dead, with_priority(now, priority), id)
     redis.call('HINCRBY', q.counts, 'failed', 1)
+    tell_batches(q, {id}, 'dead')
     return announce(q, {id})
   end
   if ended_as_asked(q, id) then

@@ -18,6 +18,9 @@ local function forget(q, ids)
       release_unique(q, some, 'end')
       forget_traits(q, some)
     end
+    if redis.call('EXISTS', q.batched) == 1 then
+      redis.call('HDEL', q.batched, unpack(some))
+    end
     if redis.call('EXISTS', q.expires) == 1 then
       for i = 1, #some do
         redis.call('ZREM', q.expires, 'job\0' .. some[i], 'deadline\0' .. some[i])

@@ -1,0 +1,46 @@
+-- What batches must hear of their jobs, and whom they call. A batch may lie on another node than its jobs, which no script can
+-- touch; so it is kept here, in the script that made it true, until somebody has brought it there (see outbox.py).
+
+-- `letters` leave in this order. Each has a number of its own, so that who brings them says exactly what may go.
+local function post(q, letters)
+  local last = redis.call('HINCRBY', q.counts, 'letters', #letters)
+  local numbered = {}
+  for i = 1, #letters do
+    numbered[2 * i - 1] = exact(last - #letters + i)
+    numbered[2 * i] = letters[i]
+  end
+  redis.call('ZADD', q.outbox, unpack(numbered))
+  q.posted = true
+end
+
+-- These jobs are now completed, dead, cancelled or discarded; or pending again. Those that are in no batch cost one EXISTS.
+local function tell_batches(q, ids, state)
+  if redis.call('EXISTS', q.batched) == 0 then
+    return
+  end
+  local batches = redis.call('HMGET', q.batched, unpack(ids))
+  local letters = {}
+  for i = 1, #ids do
+    if batches[i] then
+      letters[#letters + 1] = table.concat({batches[i], state, ids[i]}, '\0')
+    end
+  end
+  if #letters > 0 then
+    post(q, letters)
+  end
+end
+
+-- A job that is known already is now in a batch. False: it is in another one.
+local function join(q, id, batch)
+  local other = redis.call('HGET', q.batched, id)
+  if other then
+    return other == batch
+  end
+  redis.call('HSET', q.batched, id, batch)
+  for _, state in ipairs({'completed', 'dead', 'cancelled'}) do
+    if redis.call('ZSCORE', q[state], id) then
+      tell_batches(q, {id}, state)
+    end
+  end
+  return true
+end
