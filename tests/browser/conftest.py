@@ -44,8 +44,9 @@ def start_dashboard(make_broker: Callable[..., JobyardBroker]) -> Iterator[Calla
     """Starts servers: `start_dashboard(redis_url, token=…, port=…)`."""
     running: list[WebServer] = []
 
-    def start(redis_url: str, token: str | None = None, port: int = 0) -> WebServer:
-        settings = WebSettings(web_port=port, token=None if token is None else SecretStr(token))
+    def start(redis_url: str, token: str | None = None, port: int = 0, web_tokens: str | None = None) -> WebServer:
+        secret = None if token is None else SecretStr(token)
+        settings = WebSettings(web_port=port, token=secret, web_tokens=web_tokens)
         running.append(WebServer(make_broker(redis_url, patience=0.2), settings).start())
         return running[-1]
 

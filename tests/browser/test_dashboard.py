@@ -12,6 +12,7 @@ from dramatiq import Message
 from browser.webdriver import Browser
 from jobyard.broker import JobyardBroker
 from jobyard.web.server import WebServer
+from jobyard.web.tokens import Scope, new_token
 from support.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -161,6 +162,30 @@ def test_an_inline_script_would_not_run(browser: Browser, dashboard: str) -> Non
     assert refused == "TypeError"
     assert browser.run("return window.hacked") is None
     assert all("Trusted" in line or "Content Security Policy" in line for line in browser.console())
+
+
+def test_what_the_token_is_not_good_for_has_no_button(
+    browser: Browser,
+    start_dashboard: Callable[..., WebServer],
+    broker: JobyardBroker,
+    redis_url: str,
+    bury: Callable[..., None],
+) -> None:
+    bury("reports", "lost-report")
+    reader, operator = new_token(Scope.READ), new_token(Scope.OPERATE)
+    server = start_dashboard(redis_url, web_tokens=f"{reader[1].line},{operator[1].line}")
+    visible = "filter((one) => one.checkVisibility()).map((one) => one.textContent)"
+    shown = f"return [...document.querySelectorAll('.head .buttons button')].{visible}"
+    for (token, _), scope, buttons in ((reader, "read", []), (operator, "operate", ["Retry"])):
+        browser.open(f"{server.url}/#/jobs/lost-report")
+        browser.run("sessionStorage.clear()")
+        browser.open("about:blank")
+        browser.open(f"{server.url}/#/jobs/lost-report")
+        browser.type("#token", token + "\n")
+        browser.wait_for_text("h1", "Dead letter")
+        eventually(lambda scope=scope: browser.run("return document.documentElement.dataset.scope") == scope)
+        assert browser.run(shown) == buttons
+    browser.console()  # The browser itself complains of the first 401.
 
 
 def test_the_token_is_asked_for(

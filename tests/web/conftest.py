@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,12 +78,23 @@ class Client:
 
 @pytest.fixture
 def serve(make_broker: Callable[..., JobyardBroker]) -> Iterator[Callable[..., Client]]:
-    """Starts servers: `serve(redis_url, token=…)`. Returns a client that sends the token."""
+    """Starts servers: `serve(redis_url, token=…, web_tokens=…)`. Returns a client that sends the token."""
     running: list[WebServer] = []
     clients: list[Client] = []
 
-    def start(redis_url: str, token: str | None = None, **options: Any) -> Client:
-        settings = WebSettings(web_port=0, token=None if token is None else SecretStr(token))
+    def start(
+        redis_url: str,
+        token: str | None = None,
+        web_tokens: str | None = None,
+        web_tokens_file: Path | None = None,
+        **options: Any,
+    ) -> Client:
+        settings = WebSettings(
+            web_port=0,
+            token=None if token is None else SecretStr(token),
+            web_tokens=web_tokens,
+            web_tokens_file=web_tokens_file,
+        )
         server = WebServer(make_broker(redis_url, patience=0.2, **options), settings).start()
         running.append(server)
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}

@@ -8,12 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from starlette.requests import Request
-
 from jobyard.broker import JobyardBroker
 from jobyard.broker.dead_letters import DeadFilter
 from jobyard.broker.inspector import Job, QueueStats
-from jobyard.broker.states import STATES, State
+from jobyard.broker.states import State
 from jobyard.broker.workers import WorkerInfo, list_workers
 from jobyard.presentation import STATUS
 from jobyard.web.backroom import Backroom
@@ -90,23 +88,6 @@ class Desk:
             Kind.UNKNOWN_JOB, f"No job has the id {job_id[:300]!r}, or it ended so long ago that it is no longer kept."
         )
 
-    def page(self, queue: str | None, state: State | None, cursor: str | None, limit: int) -> Page:
-        """Jobs of one or all queues, in one or all states."""
-        states = STATES if state is None else (state,)
-        ledgers = {name: self.broker.inspector.stats(name) for name in self.queue_names(queue)}
-        found: list[Job] = []
-        for name, one, offset in _from([(name, one) for one in states for name in ledgers], cursor):
-            there = _size(ledgers[name], one)
-            if there <= offset:
-                continue
-            wanted = limit - len(found)
-            if wanted == 0:
-                return Page(found, _cursor(name, one, offset))
-            found += self.broker.inspector.jobs(name, one, offset=offset, limit=wanted)
-            if there > offset + wanted:
-                return Page(found, _cursor(name, one, offset + wanted))
-        return Page(found, None)
-
     def search_dead(self, queue: str | None, which: DeadFilter, cursor: str | None, limit: int) -> Page:
         """Dead letters that fit, the newest first. Looks at so many at most; the cursor leads on from there."""
         found: list[Job] = []
@@ -151,22 +132,10 @@ class Desk:
         return after
 
 
-def desk_of(request: Request) -> Desk:
-    """The desk of the application that got this request."""
-    desk: Desk = request.app.state.desk
-    return desk
-
-
 def wrong_state(state: State, done: str, reason: str) -> Problem:
     """The answer for a job that can't be `done` in its state."""
     status = STATUS[state]
     return Problem(Kind.WRONG_STATE, f"The job is {status} and can't be {done}. {reason}", job_status=status)
-
-
-def _size(ledger: QueueStats, state: State) -> int:
-    """How many jobs can be listed."""
-    kept = {"completed": ledger.kept_completed, "cancelled": ledger.kept_cancelled}
-    return kept[state] if state in kept else int(getattr(ledger, state))
 
 
 def _cursor(queue: str, state: State, offset: int) -> str:

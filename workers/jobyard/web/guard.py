@@ -7,7 +7,6 @@ Origin, Sec-Fetch-Site and Content-Type; a request that a page can make without 
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,6 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobyard.web.problems import Kind, Problem
 from jobyard.web.settings import WebSettings
+from jobyard.web.tokens import Keyring
+from jobyard.web.tokens import Scope as Access
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -25,6 +26,9 @@ _CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
+#: Where the ASGI scope says what the token of the request is good for.
+ACCESS: Final = "jobyard.access"
+
 _HEADERS: Final = {
     "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -41,7 +45,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, settings: WebSettings) -> None:
         self._app = app
-        self._token = settings.token.get_secret_value().encode() if settings.token is not None else None
+        self._keyring = settings.keyring()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -64,11 +68,12 @@ class Guard:
             await self._app(scope, receive, send_with_headers)
 
     def _check(self, scope: Scope, headers: Headers) -> None:
-        if self._token is None:
+        if self._keyring is None:
             _check_host(headers)
+            scope[ACCESS] = Access.ADMIN
         elif scope["path"].startswith("/api/"):
             # The dashboard's files hold no secrets, and a probe of /healthz has no token.
-            _check_token(headers, self._token)
+            scope[ACCESS] = _check_token(headers, self._keyring)
         if scope["method"] not in _SAFE_METHODS:
             _check_origin(headers)
             _check_content_type(headers)
@@ -93,11 +98,26 @@ def _check_host(headers: Headers) -> None:
         )
 
 
-def _check_token(headers: Headers, token: bytes) -> None:
+def _check_token(headers: Headers, keyring: Keyring) -> Access:
     scheme, _, given = headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token):
+    access = keyring.scope_of(given.strip()) if scheme.lower() == "bearer" else None
+    if access is None:
         said = "The token is wrong." if given else "Send the token as `Authorization: Bearer TOKEN`."
         raise Problem(Kind.UNAUTHORIZED, said, headers={"WWW-Authenticate": 'Bearer realm="jobyard"'})
+    return access
+
+
+def check_access(scope: Scope, needed: Access) -> None:
+    """Whether who sent this request, which has come through the guard, may do what needs that scope.
+
+    Raises:
+        Problem: no.
+    """
+    access: Access = scope[ACCESS]
+    if not access.covers(needed):
+        said = f"This needs a token of scope {needed.value!r}; this one has {access.value!r}."
+        challenge = f'Bearer realm="jobyard", error="insufficient_scope", scope="{needed.value}"'
+        raise Problem(Kind.INSUFFICIENT_SCOPE, said, headers={"WWW-Authenticate": challenge}, scope=needed.value)
 
 
 def _check_origin(headers: Headers) -> None:

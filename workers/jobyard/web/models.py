@@ -199,5 +199,28 @@ class Changed(Model):
     changed: int
 
 
+class Access(Model):
+    """What a token is good for. Each scope includes those before it."""
+
+    scope: Literal["read", "operate", "admin"]
+
+
+class WrongField(Model):
+    """A field that is wrong. `path` leads to it, with dots; empty: the whole of it."""
+
+    path: str
+    message: str
+
+
+class Problem(BaseModel):
+    """Why a request was refused (RFC 9457). Some kinds have further members."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[WrongField] | None = None
+
+
 class Health(Model):
     status: Literal["ok"]

@@ -116,7 +116,8 @@ def _reachable(host: str) -> str:
 
 def _listen(settings: WebSettings, any_port: bool) -> socket.socket:
     host, wanted = settings.web_host, settings.web_port
-    if settings.token is None and not is_loopback(host):
+    is_open = settings.keyring() is None
+    if is_open and not is_loopback(host):
         raise WebConfigError(
             f"without a token the REST API is served on a loopback address only, not on {host!r}: set JOBYARD_TOKEN "
             "(every client must then send it), or leave JOBYARD_WEB_HOST at 127.0.0.1"
@@ -129,7 +130,7 @@ def _listen(settings: WebSettings, any_port: bool) -> socket.socket:
             if error.errno == errno.EADDRINUSE and port != ports[-1]:
                 continue
             raise WebConfigError(_why_not(host, port, error)) from None
-        if settings.token is None and not is_loopback(listening.getsockname()[0]):
+        if is_open and not is_loopback(listening.getsockname()[0]):
             address = listening.getsockname()[0]
             listening.close()
             raise WebConfigError(f"{host!r} is {address} on this machine, no loopback address: set JOBYARD_TOKEN")

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from jobyard.broker.broker import LONGEST_ID
 from jobyard.broker.dead_letters import DeadFilter
-from jobyard.web import models, present, requests
-from jobyard.web.api.answers import answer
-from jobyard.web.api.jobs import MOST_JOBS
-from jobyard.web.desk import Desk, desk_of
+from jobyard.web import models, present
+from jobyard.web.api.describing import MOST_JOBS, QUEUE_SCHEMA, TheDesk, needs, new_router
+from jobyard.web.desk import Desk
+from jobyard.web.problems import Kind
+from jobyard.web.tokens import Scope
+
+router: Final = new_router("dead letters")
 
 
-class Search(BaseModel):
+class DeadLetterSearch(BaseModel):
     """Which dead letters are meant; all that is given must fit.
 
     Attributes:
@@ -29,7 +30,7 @@ class Search(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    queue: str | None = None
+    queue: Annotated[str, Field(json_schema_extra=QUEUE_SCHEMA)] | None = None
     actor: Annotated[str, Field(max_length=300)] | None = None
     error: Annotated[str, Field(max_length=300)] | None = None
     older_than: Annotated[float, Field(ge=0, le=1e10)] | None = None
@@ -40,14 +41,14 @@ class Search(BaseModel):
         return DeadFilter(actor=self.actor or None, error=self.error or None, older_than=older)
 
 
-class List(Search):
+class DeadLetterList(DeadLetterSearch):
     """Which to list."""
 
-    cursor: Annotated[str, Field(max_length=1000)] | None = None
+    cursor: Annotated[str, Field(max_length=4000)] | None = None
     limit: Annotated[int, Field(ge=1, le=MOST_JOBS)] = 50
 
 
-class Selection(Search):
+class Selection(DeadLetterSearch):
     """Which to change: those named by `ids` (then a queue must be named), or all that fit.
 
     So that a body that was forgotten doesn't hit everything, `all` must be true where nothing else is given.
@@ -66,24 +67,28 @@ class Selection(Search):
         return self
 
 
-class Retry(Selection):
+class RetrySelection(Selection):
     """Which to try again, and how fast: so many a second at most; None: all at once."""
 
     rate: Annotated[float, Field(gt=0, le=1e6)] | None = None
 
 
-async def dead_letters(request: Request) -> Response:
-    """A page of dead letters, the newest first. It may have fewer than wanted, and still a next one."""
-    wanted = requests.parameters(request, List)
-    page = await desk_of(request).ask(
-        lambda desk: desk.search_dead(wanted.queue, wanted.filter(), wanted.cursor, wanted.limit)
-    )
-    return answer(models.JobPage(jobs=[present.summary(job) for job in page.jobs], next_cursor=page.next_cursor))
+@router.get(
+    "/api/dead-letters", summary="Dead letters in pages", **needs(Scope.READ, Kind.UNKNOWN_QUEUE, Kind.INVALID_REQUEST)
+)
+async def list_dead_letters(wanted: Annotated[DeadLetterList, Query()], desk: TheDesk) -> models.JobPage:
+    """Those that fit, the newest first. A page may have fewer than wanted, and still a next one."""
+    page = await desk.ask(lambda desk: desk.search_dead(wanted.queue, wanted.filter(), wanted.cursor, wanted.limit))
+    return models.JobPage(jobs=[present.summary(job) for job in page.jobs], next_cursor=page.next_cursor)
 
 
-async def retry(request: Request) -> Response:
-    """Try some again."""
-    wanted = await requests.body(request, Retry)
+@router.post(
+    "/api/dead-letters/retry",
+    summary="Try dead letters again",
+    **needs(Scope.OPERATE, Kind.UNKNOWN_QUEUE, body=True),
+)
+async def retry_dead_letters(wanted: RetrySelection, desk: TheDesk) -> models.Changed:
+    """They wait again, with all their attempts before them: those with these ids, or all that fit."""
 
     def work(desk: Desk) -> int:
         letters = desk.broker.dead_letters
@@ -94,12 +99,16 @@ async def retry(request: Request) -> Response:
             for queue in desk.queue_names(wanted.queue)
         )
 
-    return answer(models.Changed(changed=await desk_of(request).ask(work)))
+    return models.Changed(changed=await desk.ask(work))
 
 
-async def discard(request: Request) -> Response:
-    """Forget some for good."""
-    wanted = await requests.body(request, Selection)
+@router.post(
+    "/api/dead-letters/discard",
+    summary="Forget dead letters for good",
+    **needs(Scope.ADMIN, Kind.UNKNOWN_QUEUE, body=True),
+)
+async def discard_dead_letters(wanted: Selection, desk: TheDesk) -> models.Changed:
+    """Job, arguments and errors are gone: those with these ids, or all that fit."""
 
     def work(desk: Desk) -> int:
         letters = desk.broker.dead_letters
@@ -108,11 +117,4 @@ async def discard(request: Request) -> Response:
             for queue in desk.queue_names(wanted.queue)
         )
 
-    return answer(models.Changed(changed=await desk_of(request).ask(work)))
-
-
-routes: Final = [
-    Route("/api/dead-letters", dead_letters),
-    Route("/api/dead-letters/retry", retry, methods=["POST"]),
-    Route("/api/dead-letters/discard", discard, methods=["POST"]),
-]
+    return models.Changed(changed=await desk.ask(work))

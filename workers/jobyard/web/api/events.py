@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
+from starlette.responses import StreamingResponse
 
+from jobyard.web.api.describing import needs, new_router
 from jobyard.web.feed import Feed
+from jobyard.web.tokens import Scope
+
+router: Final = new_router("events")
 
 
-async def events(request: Request) -> Response:
-    """The feed, until the client leaves or the server stops."""
+class EventStream(StreamingResponse):
+    """Not collected on the way: events should arrive now."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, content: Any, status_code: int = 200) -> None:
+        # The last one is for nginx.
+        super().__init__(content, status_code, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+
+
+@router.get("/api/events", summary="What changes, as it changes", response_class=EventStream, **needs(Scope.READ))
+async def stream_events(request: Request) -> EventStream:
+    """A stream of server-sent events: `history` first, then `stats` once a second, or `trouble`. It ends when the client leaves
+    or the server stops."""
     feed: Feed = request.app.state.feed
     events = feed.listen()
     # The first one here: a problem must become the answer, which it can't once the stream has begun.
@@ -28,15 +43,9 @@ async def events(request: Request) -> Response:
         finally:
             await events.aclose()
 
-    # The last one tells nginx not to collect what should arrive now.
-    return StreamingResponse(
-        stream(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    )
+    return EventStream(stream())
 
 
 def _event(name: str, data: object) -> str:
     # JSON in ASCII has no line breaks, which would end the event.
     return f"event: {name}\ndata: {json.dumps(data)}\n\n"
-
-
-routes: Final = [Route("/api/events", events)]

@@ -1,22 +1,27 @@
-"""`/healthz`: whether this process can reach Redis."""
+"""`/healthz`: whether this process can reach Redis. `/api/access`: what the caller's token is good for."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from jobyard.web import models
-from jobyard.web.api.answers import answer
-from jobyard.web.desk import desk_of
+from jobyard.web.api.describing import TheDesk, needs, new_router
+from jobyard.web.guard import ACCESS
+from jobyard.web.tokens import Scope
+
+router: Final = new_router("server")
 
 
-async def healthz(request: Request) -> Response:
-    """200 where Redis answers, else the problem."""
-    await desk_of(request).ask(lambda desk: desk.broker.link.command(b"PING"))
-    return answer(models.Health(status="ok"))
+@router.get("/healthz", summary="Whether Redis answers", **needs(None))
+async def healthz(desk: TheDesk) -> models.Health:
+    """200 where Redis answers, else the problem. Needs no token."""
+    await desk.ask(lambda desk: desk.broker.link.command(b"PING"))
+    return models.Health(status="ok")
 
 
-routes: Final = [Route("/healthz", healthz)]
+@router.get("/api/access", summary="What the token is good for", **needs(Scope.READ))
+async def access(request: Request) -> models.Access:
+    """The scope of the token that the request came with; `admin` where the server wants none."""
+    return models.Access(scope=request.scope[ACCESS])

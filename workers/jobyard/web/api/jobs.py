@@ -1,82 +1,55 @@
-"""`/api/jobs`: numbers, lists, one job, and what can be done with it."""
+"""`/api/jobs/…`: numbers, one job, and what can be done with it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from jobyard.presentation import STATES
-from jobyard.web import models, present, requests
-from jobyard.web.api.answers import answer
-from jobyard.web.desk import desk_of
+from jobyard.web import models, present
+from jobyard.web.api.describing import JobId, OfQueue, TheDesk, needs, new_router
+from jobyard.web.problems import Kind
+from jobyard.web.tokens import Scope
 
-MOST_JOBS: Final = 200
+router: Final = new_router("jobs")
 
-
-def _known_status(text: str) -> str:
-    if text not in STATES:
-        raise ValueError(f"is one of {', '.join(STATES)}")
-    return text
+_UNKNOWN: Final = (Kind.UNKNOWN_JOB, Kind.UNKNOWN_QUEUE)
 
 
-class Which(BaseModel):
-    """Which of several queues is meant."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    queue: str | None = None
-
-
-class List(Which):
-    """Which jobs to list."""
-
-    state: Annotated[str, AfterValidator(_known_status)] | None = None
-    cursor: Annotated[str, Field(max_length=1000)] | None = None
-    limit: Annotated[int, Field(ge=1, le=MOST_JOBS)] = 50
+@router.get("/api/jobs/stats", summary="Numbers over all queues", **needs(Scope.READ))
+async def job_stats(desk: TheDesk) -> models.Stats:
+    """How many jobs wait, run, have completed, have failed, are delayed."""
+    ledgers = await desk.ask(lambda desk: desk.all_stats())
+    return present.totals([present.queue(ledger) for ledger in ledgers])
 
 
-async def stats(request: Request) -> Response:
-    """Numbers over all queues."""
-    ledgers = await desk_of(request).ask(lambda desk: desk.all_stats())
-    return answer(present.totals([present.queue(ledger) for ledger in ledgers]))
+# Ids are chosen by clients and may contain slashes, so what is longer comes first.
 
 
-async def jobs(request: Request) -> Response:
-    """A page of jobs."""
-    wanted = requests.parameters(request, List)
-    state = None if wanted.state is None else STATES[wanted.state]
-    page = await desk_of(request).ask(lambda desk: desk.page(wanted.queue, state, wanted.cursor, wanted.limit))
-    return answer(models.JobPage(jobs=[present.summary(job) for job in page.jobs], next_cursor=page.next_cursor))
+@router.post(
+    "/api/jobs/{job_id:path}/retry",
+    summary="Try a dead letter again",
+    **needs(Scope.OPERATE, *_UNKNOWN, Kind.WRONG_STATE, changes=True),
+)
+async def retry_job(job_id: JobId, desk: TheDesk, queue: OfQueue = None) -> models.Job:
+    """It waits again, with all its attempts before it."""
+    return present.job(await desk.ask(lambda desk: desk.retry(job_id, queue)))
 
 
-async def job(request: Request) -> Response:
-    """One job."""
-    job_id, queue = request.path_params["job_id"], requests.parameters(request, Which).queue
-    return answer(present.job(await desk_of(request).ask(lambda desk: desk.job(job_id, queue))))
+@router.get("/api/jobs/{job_id:path}", summary="One job", **needs(Scope.READ, *_UNKNOWN))
+async def get_job(job_id: JobId, desk: TheDesk, queue: OfQueue = None) -> models.Job:
+    """Everything about a job: where it is, arguments, attempts with their errors, progress, result."""
+    return present.job(await desk.ask(lambda desk: desk.job(job_id, queue)))
 
 
-async def retry(request: Request) -> Response:
-    """A dead letter waits again."""
-    job_id, queue = request.path_params["job_id"], requests.parameters(request, Which).queue
-    return answer(present.job(await desk_of(request).ask(lambda desk: desk.retry(job_id, queue))))
+_cancel: Final = needs(Scope.OPERATE, *_UNKNOWN, Kind.WRONG_STATE, changes=True)
+_cancel["responses"][202] = {"description": "It runs, and its worker is asked to stop it", "model": models.Job}
 
 
-async def cancel(request: Request) -> Response:
-    """Cancel a job: 200 where it waited, 202 where it runs and its worker is asked to stop it."""
-    job_id, queue = request.path_params["job_id"], requests.parameters(request, Which).queue
-    cancelled = await desk_of(request).ask(lambda desk: desk.cancel(job_id, queue))
-    return answer(present.job(cancelled), 202 if cancelled.state == "active" else 200)
-
-
-# Ids are chosen by clients and may contain slashes.
-routes: Final = [
-    Route("/api/jobs/stats", stats),
-    Route("/api/jobs", jobs),
-    Route("/api/jobs/{job_id:path}/retry", retry, methods=["POST"]),
-    Route("/api/jobs/{job_id:path}", job),
-    Route("/api/jobs/{job_id:path}", cancel, methods=["DELETE"]),
-]
+@router.delete("/api/jobs/{job_id:path}", summary="Cancel a job", **_cancel)
+async def cancel_job(job_id: JobId, desk: TheDesk, response: Response, queue: OfQueue = None) -> models.Job:
+    """200: it waited and is cancelled. 202: it runs, and its worker is asked to interrupt it."""
+    cancelled = await desk.ask(lambda desk: desk.cancel(job_id, queue))
+    if cancelled.state == "active":
+        response.status_code = 202
+    return present.job(cancelled)

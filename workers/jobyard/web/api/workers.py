@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-
 from jobyard.web import models, present
-from jobyard.web.api.answers import answer
-from jobyard.web.desk import desk_of
+from jobyard.web.api.describing import TheDesk, needs, new_router
+from jobyard.web.tokens import Scope
+
+router: Final = new_router("workers")
 
 
-async def workers(request: Request) -> Response:
-    """All of them."""
-
-    known = await desk_of(request).ask(lambda desk: desk.workers())
+@router.get("/api/workers", summary="The worker processes that are there", **needs(Scope.READ))
+async def list_workers(desk: TheDesk) -> models.Workers:
+    """All of them, with what they serve and how busy they are."""
+    known = await desk.ask(lambda desk: desk.workers())
     counts = present.worker_counts(known).model_dump()
-    return answer(models.Workers(**counts, workers=[present.worker(one) for one in known]))
-
-
-routes: Final = [Route("/api/workers", workers)]
+    return models.Workers(**counts, workers=[present.worker(one) for one in known])

@@ -1,5 +1,6 @@
 // Starts the dashboard: shows the page that the address names, and hands it what the server tells.
 
+import { get } from "./api.js";
 import { h, replace, setText } from "./dom.js";
 import { number } from "./format.js";
 import { Live } from "./live.js";
@@ -56,6 +57,15 @@ function show(next, focus) {
   }
 }
 
+/** Buttons for what the token is not good for are not shown (see style.css). The server refuses it in any case. */
+async function showAllowed() {
+  try {
+    document.documentElement.dataset.scope = (await get("api/access")).scope;
+  } catch {
+    // The next connection asks again.
+  }
+}
+
 function onEvent(name, data) {
   if (name === "history") context.history = data.samples;
   if (name === "trouble") {
@@ -77,7 +87,10 @@ const live = new Live(onEvent, (state, problem) => {
   const sign = document.getElementById("live");
   sign.dataset.state = state;
   setText(sign, LIVE[state]);
-  if (state === "live") trouble.hidden = true;
+  if (state === "live") {
+    trouble.hidden = true;
+    showAllowed();
+  }
   if (state === "waiting" && problem) {
     setText(trouble, `No connection to the server: ${problem.message || "it hung up"}. What you see may be old.`);
     trouble.hidden = false;

@@ -42,9 +42,13 @@ export const notice = (text, kind = "") => h("p", { class: `notice ${kind}` }, t
 export const failure = (problem) =>
   h("div", { class: "notice bad", role: "alert" }, h("strong", {}, problem.title ?? "This can't be shown"), " ", problem.message);
 
-/** A button that does something and can't be pressed again meanwhile. What goes wrong is said. */
+/**
+ * A button that does something and can't be pressed again meanwhile. What goes wrong is said. `options.needs`: the scope of the
+ * token without which it is not shown.
+ */
 export function action(label, run, options = {}) {
-  const button = h("button", { type: "button", class: options.class ?? "", dataset: { name: options.name ?? label } }, label);
+  const needs = options.needs ?? "operate";
+  const button = h("button", { type: "button", class: options.class ?? "", dataset: { name: options.name ?? label, needs } }, label);
   button.addEventListener("click", async () => {
     button.disabled = true;
     try {

@@ -37,7 +37,7 @@ export function deadPage(context, query) {
 
   const some = [
     action("Retry selected", () => change("retry", true), { class: "primary" }),
-    action("Discard selected", () => change("discard", true), { class: "danger" }),
+    action("Discard selected", () => change("discard", true), { class: "danger", needs: "admin" }),
   ];
   const element = h(
     "div",
@@ -51,7 +51,7 @@ export function deadPage(context, query) {
       selected,
       h("span", { class: "space" }),
       action(filtered ? "Retry all that fit" : "Retry all", () => change("retry", false), { class: "quiet" }),
-      action(filtered ? "Discard all that fit" : "Discard all", () => change("discard", false), { class: "quiet" }),
+      action(filtered ? "Discard all that fit" : "Discard all", () => change("discard", false), { class: "quiet", needs: "admin" }),
     ),
     trouble,
     table.element,

@@ -93,7 +93,7 @@ function buttons(job, reload) {
         await post(path("dead-letters", "discard"), { queue: job.queue, ids: [job.job_id] });
         toast("Discarded.");
         location.hash = links.dead();
-      }, { class: "danger" }),
+      }, { class: "danger", needs: "admin" }),
     ];
   }
   if (["waiting", "parked", "delayed", "active"].includes(job.status) && !job.cancelling) {

@@ -11,7 +11,7 @@ export function loginPage(retry) {
     { class: "panel login" },
     h("h1", {}, "Token needed"),
     wrong && h("p", { class: "notice bad", role: "alert" }, "The server does not accept this token."),
-    h("p", {}, "This server is protected. Enter its token (the value of ", h("code", {}, "JOBYARD_TOKEN"), "); it is kept until this tab is closed."),
+    h("p", {}, "This server is protected. Enter its token (the value of ", h("code", {}, "JOBYARD_TOKEN"), "), or one made with ", h("code", {}, "jobyard serve token create"), "; it is kept until this tab is closed."),
     // For password managers.
     h("input", { type: "text", autocomplete: "username", value: "jobyard", hidden: true }),
     h("label", { for: "token" }, "Token"),
