@@ -33,6 +33,13 @@ def audit(broker: JobyardBroker) -> None:
         for field in _BESIDE:
             left = set(client.hkeys(keys[field])) - known
             assert not left, f"queue {queue!r}: {field!r} kept of jobs that are nowhere: {left}"
+        letters = client.hgetall(keys["letters"])
+        dead = set(client.zrange(keys["dead"], 0, -1))
+        assert set(letters) <= dead, f"queue {queue!r}: counted as dead, but are not: {set(letters) - dead}"
+        counted = {field[:-5]: int(count) for field, count in client.hgetall(keys["failures"]).items()
+                   if field.endswith(b" dead")}  # fmt: skip
+        few = client.zcard(keys["failures_seen"]) < 500  # Of many, the oldest are forgotten.
+        assert not few or counted == Counter(letters.values()), f"queue {queue!r}: dead letters by failure {counted}"
         asked = set(client.hkeys(keys["cancels"]))
         active = set(client.zrange(keys["active"], 0, -1))
         assert asked <= active, f"queue {queue!r}: cancels of jobs that don't run: {asked - active}"

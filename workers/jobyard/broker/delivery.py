@@ -22,12 +22,15 @@ from dramatiq.errors import DecodeError
 from dramatiq.middleware import Shutdown, SkipMessage
 
 from jobyard.broker.envelope import Content, unseal
+from jobyard.broker.fingerprint import fingerprint
 from jobyard.errors import Cancelled
 from jobyard.priority import Priority
 
 #: Longest text that is kept of an error, in characters.
 LONGEST_MESSAGE: Final = 2_000
 LONGEST_TRACEBACK: Final = 8_000
+
+LONGEST_NAME: Final = 200
 
 #: Progress is sent at most once in so many seconds.
 PROGRESS_INTERVAL: Final = 0.5
@@ -220,19 +223,25 @@ class Delivery(MessageProxy):
 
 
 def describe(error: BaseException, **more: Any) -> bytes:
-    """An exception as the JSON object that is kept in a job's history: error, message, traceback, worker, and `more`."""
+    """An exception as the JSON object that is kept in a job's history: group, error, place, template, message, traceback,
+    worker, image, and `more`. The group comes first: the scripts look for it there."""
     try:
         text = _printable(str(error))
     except Exception:  # noqa: BLE001 - an exception of the application may fail at showing itself in any way
         text = "(its __str__ fails)"
     lines = "".join(traceback.format_exception(error, limit=-30)) if error.__traceback__ is not None else ""
     lines = _printable(lines)
+    found = fingerprint(error, text)
     return msgspec.json.encode(
         {
+            "group": found.group,
             "error": type(error).__name__,
+            "place": found.place,
+            "template": found.template,
             "message": text if len(text) <= LONGEST_MESSAGE else text[:LONGEST_MESSAGE] + " …",
             "traceback": lines if len(lines) <= LONGEST_TRACEBACK else "… " + lines[-LONGEST_TRACEBACK:],
             "worker": worker_name(),
+            **image(),
             **more,
         }
     )
@@ -241,6 +250,12 @@ def describe(error: BaseException, **more: Any) -> bytes:
 def _printable(text: str) -> str:
     # Python strings may hold halves of surrogate pairs, from file names for instance; JSON in UTF-8 can't.
     return text if text.isascii() else text.encode(errors="backslashreplace").decode()
+
+
+def image() -> dict[str, str]:
+    """The container image that this process runs in, where its environment says it."""
+    name = os.environ.get("JOBYARD_IMAGE", "")
+    return {"image": _printable(name)[:LONGEST_NAME]} if name else {}
 
 
 def worker_name() -> str:

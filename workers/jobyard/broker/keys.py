@@ -38,6 +38,9 @@ FIELDS: Final = (
     "tags",  # ZSET  tag and id, by name: every job that has the tag, wherever it is
     "batched",  # HASH  id → the batch that it belongs to, for jobs that belong to one
     "outbox",  # ZSET  what batches must hear, by number: batch, state and id, or whom a batch calls
+    "failures",  # HASH  fingerprint → JSON of the failure group; fingerprint and " dead" → how many dead letters it has
+    "failures_seen",  # ZSET  fingerprint → when it was last seen, in ms
+    "letters",  # HASH  id of a dead letter → fingerprint of its last error
 )
 
 _queue_name = re.compile(r"[A-Za-z_][A-Za-z0-9._/-]{0,127}")

@@ -16,6 +16,7 @@ from jobyard.broker.bulk import Bulk
 from jobyard.broker.dead_letters import DeadLetters
 from jobyard.broker.delivery import Completed
 from jobyard.broker.errors import BrokerError
+from jobyard.broker.failures import Failures
 from jobyard.broker.inspector import Inspector
 from jobyard.broker.keys import QueueKeys
 from jobyard.broker.link import Link
@@ -65,6 +66,11 @@ class Operations(ABC):
     def bulk(self) -> Bulk:
         """What can be done with all jobs that fit a filter."""
         return Bulk(cast("JobyardBroker", self))
+
+    @cached_property
+    def failures(self) -> Failures:
+        """Failures that are the same, counted together."""
+        return Failures(cast("JobyardBroker", self))
 
     def configure(self, queue_name: str, policy: QueuePolicy) -> QueuePolicy:
         """Change those parts of a queue's policy that are set in `policy`. Returns the whole policy.

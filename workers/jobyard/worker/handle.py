@@ -13,7 +13,8 @@ from typing import Final
 
 import msgspec
 
-from jobyard.broker.delivery import worker_name
+from jobyard.broker.delivery import image, worker_name
+from jobyard.broker.fingerprint import WORKER_DIED
 from jobyard.worker.backoff import Backoff
 from jobyard.worker.memory import SharedMemory, create
 from jobyard.worker.messages import (
@@ -264,9 +265,11 @@ class Handle(asyncio.Protocol):
             started = [] if self._blameless else self.running()
             completed += (CompletedJob(one.job_id, one.call, one.result) for one in self._memory.completed())
         cause: dict[str, str | int] = {
-            "error": "WorkerDied",
+            "group": WORKER_DIED,
+            "error": WORKER_DIED,
             "message": f"the worker process {self.end()}",
             "worker": self.name(),
+            **image(),
         }
         if os.WIFSIGNALED(self.status):
             cause["signal"] = os.WTERMSIG(self.status)

@@ -7,6 +7,7 @@
 --@include position
 --@include wake
 --@include outbox
+--@include retention
 local q = queue_at(1)
 local band = band_of(redis.call('HGET', q.policy, 'ageing'))
 local tick = math.max(now_tick, (tonumber(redis.call('HGET', q.counts, 'tick') or 0)) + 1)
@@ -21,6 +22,7 @@ for i = 1, #ARGV, 3 do
     redis.call('HDEL', q.results, id)
     redis.call('ZREM', q.expires, 'deadline\0' .. id) -- Whoever retries it wants it to run.
     tell_batches(q, {id}, 'pending')
+    leave_letters(q, {id})
     if envelope ~= '' then
       redis.call('HSET', q.jobs, id, envelope)
     end

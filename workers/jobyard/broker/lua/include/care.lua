@@ -17,7 +17,7 @@ local function grace_of(q)
   return grace
 end
 
-local NOT_STARTED = '{"error":"Expired","message":"the job was not started in time"}'
+local NOT_STARTED = '{"group":"Expired","error":"Expired","message":"the job was not started in time"}'
 
 -- The time of a job is over: `kind` is 'job' (it must have started) or 'deadline' (it must have ended).
 local function time_is_over(q, kind, id)
@@ -44,7 +44,7 @@ local function look_after(i, q, policy)
   if graces[i] <= now then
     local expired = redis.call('ZRANGEBYSCORE', q.active, '-inf', now, 'LIMIT', 0, 100)
     if #expired > 0 then
-      recover(q, expired, '{"error":"LeaseExpired","message":"the worker stopped renewing its lease"}')
+      recover(q, expired, '{"group":"LeaseExpired","error":"LeaseExpired","message":"the worker stopped renewing its lease"}')
     end
   end
 

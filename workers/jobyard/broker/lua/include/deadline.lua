@@ -1,6 +1,6 @@
 -- Deadlines: no attempt starts after it, and one that runs then is stopped. They stand in `expires`, and stay there when a job
 -- ends before: whoever comes by at that time finds nothing to do.
-local TOO_LATE = '{"error":"DeadlineExceeded","message":"the job had not ended by its deadline"}'
+local TOO_LATE = '{"group":"DeadlineExceeded","error":"DeadlineExceeded","message":"the job had not ended by its deadline"}'
 
 -- Whether a job has a deadline that is over at `time`.
 local function is_over(q, id, time)

@@ -1,5 +1,56 @@
 -- How a job leaves `active`, or is ended before it comes there.
 
+-- A failed attempt counts in the group of failures that are the same. Those that were seen last are kept.
+local MOST_GROUPS, MOST_ACTORS = 500, 10
+local function note_failure(q, id, detail)
+  local group = string.match(detail, '^{"group":"(%w+)"')
+  local well, said = pcall(cjson.decode, detail)
+  if not group or not well then
+    return
+  end
+  local known, record = pcall(cjson.decode, redis.call('HGET', q.failures, group) or '{}')
+  if not known or type(record) ~= 'table' then
+    record = {}
+  end
+  for _, name in ipairs({'error', 'place', 'template', 'image'}) do
+    record[name] = type(said[name]) == 'string' and said[name] or record[name]
+  end
+  record.template = record.template or type(said.message) == 'string' and said.message or nil
+  record.count = (tonumber(record.count) or 0) + 1
+  record.first_seen = tonumber(record.first_seen) or now
+  record.sample = id
+  local actor = string.match(redis.call('HGET', q.jobs, id) or '', '^%["([^"\\]+)"')
+  local actors, new = type(record.actors) == 'table' and record.actors or {}, actor ~= nil
+  for _, name in ipairs(actors) do
+    new = new and name ~= actor
+  end
+  if new and #actors < MOST_ACTORS then
+    actors[#actors + 1] = actor
+  end
+  record.actors = #actors > 0 and actors or nil -- An empty table would be written as an object.
+  redis.call('HSET', q.failures, group, cjson.encode(record))
+  redis.call('ZADD', q.failures_seen, now, group)
+  local excess = redis.call('ZCARD', q.failures_seen) - MOST_GROUPS
+  if excess > 0 then
+    for _, old in ipairs(redis.call('ZRANGE', q.failures_seen, 0, excess - 1)) do
+      redis.call('HDEL', q.failures, old, old .. ' dead')
+      redis.call('ZREM', q.failures_seen, old)
+    end
+  end
+end
+
+-- A job is dead now: it counts in the group of its last error.
+local function note_death(q, id)
+  local errors = redis.call('HGET', q.errors, id) or ''
+  local group = string.match(string.match(errors, '.*\n(.*)') or errors, '"group":"(%w+)"')
+  if group then
+    redis.call('HSET', q.letters, id, group)
+    if redis.call('HEXISTS', q.failures, group) == 1 then
+      redis.call('HINCRBY', q.failures, group .. ' dead', 1)
+    end
+  end
+end
+
 -- One failed attempt, kept for people: `detail` is a JSON object with at least one member; the times are the server's.
 -- The first attempts and the last ones are kept, since those tell the story.
 local KEEP_FIRST, KEEP_LAST = 5, 20
@@ -15,6 +66,7 @@ local function remember_error(q, id, attempt, started, detail)
     table.remove(lines, KEEP_FIRST + 1)
   end
   redis.call('HSET', q.errors, id, table.concat(lines, '\n'))
+  note_failure(q, id, detail)
 end
 
 -- Tell those who wait for the end of a job.
@@ -71,6 +123,7 @@ local function bury_late(q, id, detail, active, parked)
   release_unique(q, {id}, 'end')
   redis.call('HDEL', q.cancels, id)
   redis.call('ZADD', q.dead, with_priority(now, priority_of(redis.call('HGET', q.jobs, id))), id)
+  note_death(q, id)
   redis.call('HINCRBY', q.counts, 'failed', 1)
   tell_batches(q, {id}, 'dead')
   announce(q, {id})

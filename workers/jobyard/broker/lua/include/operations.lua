@@ -88,7 +88,7 @@ operations['end'] = function(i, q)
   -- No further attempt could start before its deadline.
   local late = (outcome == 'retry' or outcome == 'later') and is_over(q, id, now + delay)
   if late and detail ~= '' then
-    detail = '{"deadline":true,' .. string.sub(detail, 2)
+    detail = string.sub(detail, 1, -2) .. ',"deadline":true}'
   end
   if detail ~= '' then
     remember_error(q, id, run.attempt, run.started, detail)
@@ -110,6 +110,7 @@ operations['end'] = function(i, q)
     release_unique(q, {id}, 'end')
     redis.call('HDEL', q.cancels, id)
     redis.call('ZADD', q.dead, with_priority(now, priority), id)
+    note_death(q, id)
     redis.call('HINCRBY', q.counts, 'failed', 1)
     tell_batches(q, {id}, 'dead')
     return announce(q, {id})

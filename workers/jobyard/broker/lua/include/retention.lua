@@ -5,6 +5,24 @@ local KEEP = {
   dead = 100000, dead_ttl = 2592000000,
 }
 
+-- These dead letters are none any more.
+local function leave_letters(q, ids)
+  if redis.call('EXISTS', q.letters) == 0 then
+    return
+  end
+  local groups = redis.call('HMGET', q.letters, unpack(ids))
+  for i = 1, #ids do
+    if groups[i] then
+      redis.call('HDEL', q.letters, ids[i])
+      -- The group itself may be forgotten already.
+      local field = groups[i] .. ' dead'
+      if redis.call('HEXISTS', q.failures, field) == 1 and redis.call('HINCRBY', q.failures, field, -1) <= 0 then
+        redis.call('HDEL', q.failures, field)
+      end
+    end
+  end
+end
+
 -- Everything about jobs that are in no place any more.
 local function forget(q, ids)
   for at = 1, #ids, 1000 do
@@ -14,6 +32,7 @@ local function forget(q, ids)
     redis.call('HDEL', q.results, unpack(some))
     redis.call('HDEL', q.errors, unpack(some))
     redis.call('HDEL', q.progress, unpack(some))
+    leave_letters(q, some)
     if has_traits(q) then
       release_unique(q, some, 'end')
       forget_traits(q, some)
