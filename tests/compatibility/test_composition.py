@@ -58,8 +58,8 @@ def test_a_step_that_fails_ends_the_pipeline(program: Any) -> None:
     assert not pipe.completed
     with pytest.raises(ResultFailure, match="actor raised RuntimeError: on purpose"):
         failed.get_result()
-    with pytest.raises(ResultTimeout):
-        pipe.get_result(block=True, timeout=50)
+    with pytest.raises(ResultFailure, match="actor raised RuntimeError: on purpose"):
+        pipe.get_result(block=True, timeout=20_000)
 
 
 def test_a_group(program: Any) -> None:
@@ -98,6 +98,18 @@ def test_a_failed_child_fails_the_groups_results(program: Any) -> None:
     some = group([program.add.message(1, 1), program.fail.message()]).run()
     with pytest.raises(ResultFailure):
         list(some.get_results(block=True))
+
+
+def test_a_failed_child_is_reported_and_not_waited_for(program: Any) -> None:
+    """Also where it is a step of a pipeline, so that the last step never comes. In Dramatiq that is waited for to the end."""
+    for failing in (
+        program.fail.message(),
+        program.add.message(1, 1) | program.fail.message() | program.double.message(),
+        group([program.fail.message()]),
+    ):
+        some = group([program.add.message(1, 1), failing]).run()
+        with pytest.raises(ResultFailure):
+            some.wait(timeout=60_000)
 
 
 def test_a_completion_callback_comes_once_when_all_are_done(program: Any, topic: str) -> None:

@@ -14,6 +14,7 @@ from jobyard.actor import JobyardActor, actor
 from jobyard.batch import Batch, BatchClosed, current_batch
 from jobyard.broker import JobyardBroker, get_broker
 from jobyard.broker.filters import JobFilter
+from jobyard.composition import cancel_group
 from jobyard.context import current_job, report_progress
 from jobyard.errors import (
     Cancelled,
@@ -40,6 +41,7 @@ __all__ = [
     "JobFilter",
     # Jobs that belong together
     "Batch",
+    "cancel_group",
     "current_batch",
     # Inside a job
     "current_job",

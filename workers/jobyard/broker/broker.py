@@ -31,6 +31,7 @@ from jobyard.broker.paging import pages
 from jobyard.broker.producer import Producer
 from jobyard.broker.results import ResultLifetimes, job_results
 from jobyard.broker.server import server
+from jobyard.broker.steps import Steps
 from jobyard.broker.wishes import OPTIONS, id_for, in_batch, milliseconds, wishes_of
 from jobyard.context import current_job, enter
 from jobyard.errors import Cancelled
@@ -86,6 +87,7 @@ class JobyardBroker(Operations, dramatiq.Broker):
         self._producer = Producer(self.server, namespace, patience=patience, durability=durability, replicas=replicas)
         self._local = threading.local()
         self._keys: dict[str, QueueKeys] = {}
+        self.steps = Steps()
         self.worker_stops = False
         self._hooks: Hooks | None = None
         if middleware is None:
@@ -212,6 +214,8 @@ class JobyardBroker(Operations, dramatiq.Broker):
         job = self._follow_up(message, delay)
         if not self._record(job, message):
             new, others = self._producer.accept(self.keys(job.queue_name), [job])
+            if "pipe_target" in message.options:
+                self.steps.note(message)
             if not new:
                 self.logger.info("Job %s is known already: it was not enqueued a second time.", job.job_id)
             if others or job.job_id != message.message_id:

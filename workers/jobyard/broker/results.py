@@ -77,18 +77,34 @@ class JobResultBackend(ResultBackend):
         Raises:
             ResultMissing: not blocking, and the job has not ended.
             ResultTimeout: blocking, and it has not ended in time.
-            ResultFailure: it ended as a dead letter, or was cancelled; or what it returned could not be kept.
+            ResultFailure: it ended as a dead letter, or was cancelled; or what it returned could not be kept. Also, if this
+                process has started its pipeline and is blocking: a step before it did.
         """
         milliseconds = _DEFAULT_TIMEOUT if timeout is None else timeout
         inspector = self._broker.inspector
         if block:
             deadline = time.monotonic() + milliseconds / 1000
+            self._wait_for_steps_before(message, deadline)
             job = inspector.wait(message.message_id, queue=message.queue_name, deadline=deadline, expected=True)
         else:
             job = inspector.job(message.message_id, queue=message.queue_name)
         if job is None or not job.ended:
             raise (ResultTimeout if block else ResultMissing)(message)
         return self._value(job)
+
+    def _wait_for_steps_before(self, message: Any, deadline: float) -> None:
+        """Where this is a step of a pipeline whose turn has not come.
+
+        Raises:
+            ResultFailure: its turn will not come, since a step before it has failed or was cancelled.
+        """
+        inspector = self._broker.inspector
+        for job_id, queue in self._broker.steps.before(message.message_id):
+            if inspector.job(message.message_id, queue=message.queue_name) is not None:
+                return
+            job = inspector.wait(job_id, queue=queue, deadline=deadline)
+            if job is not None and job.ended and job.state != "completed":
+                self._value(job)
 
     def _asked_for(self, message: Delivery) -> bool:
         actor = self._broker.actors.get(message.actor_name)
