@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from jobyard.jobs.reports.tables import metadata
+from support.postgresql import postgresql
 
 from .conftest import Make
 
@@ -24,42 +20,12 @@ pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'ps
 WEEKS = {"start": "2025-03-01", "end": "2025-05-31"}
 
 
-def programs() -> Path | None:
-    """The folder of PostgreSQL's programs. Debian keeps them off the PATH."""
-    if found := shutil.which("initdb"):
-        return Path(found).resolve().parent
-    return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
-
-
 @pytest.fixture(scope="module", params=["timestamp", "timestamptz"])
-def url(request: pytest.FixtureRequest, sample_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(request: pytest.FixtureRequest, sample_file: Path) -> Iterator[str]:
     """A server of our own with a part of the sample data; its default time zone is far from UTC."""
-    found = programs()
-    if found is None:
-        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    folder = tmp_path_factory.mktemp("postgresql")
-    run: dict[str, Any] = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    if os.geteuid() == 0:  # as which PostgreSQL refuses to run
-        run |= {"user": "nobody", "group": "nogroup", "extra_groups": [], "cwd": "/"}
-        # Under pytest's folders, which only their owner may enter, "nobody" could not reach it.
-        folder = Path(subprocess.check_output(["mktemp", "-d", "-t", "jobyard-postgresql-XXXXXX"], text=True).strip())
-        shutil.chown(folder, "nobody", "nogroup")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    data = folder / "data"
-    options = f"-c listen_addresses=127.0.0.1 -c port={port} -c timezone=Asia/Tokyo -c fsync=off -k {folder}"
-    try:
-        subprocess.run([found / "initdb", "-D", data, "-A", "trust", "-U", "jobyard", "-E", "UTF8"], **run)
-        subprocess.run([found / "pg_ctl", "-D", data, "-o", options, "-l", folder / "log", "-w", "start"], **run)
-        try:
-            url = f"postgresql://jobyard@127.0.0.1:{port}/postgres"
-            fill(url, sample_file, request.param)
-            yield url
-        finally:
-            subprocess.run([found / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"], **run)
-    finally:
-        shutil.rmtree(folder)
+    with postgresql() as url:
+        fill(url, sample_file, request.param)
+        yield url
 
 
 def fill(url: str, sample_file: Path, time_type: str) -> None:
