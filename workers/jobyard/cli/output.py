@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -62,7 +62,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, none: s
     for row in cells:
         table.add_row(*row)
     if cells:
-        _print(table)
+        print_wide(table)
     else:
         typer.echo(none, err=True)
 
@@ -75,17 +75,18 @@ def show_facts(facts: Iterable[tuple[str, Any]]) -> None:
     for name, value in facts:
         if value is not None and value != "":
             table.add_row(name, _cell(value))
-    _print(table)
+    print_wide(table)
 
 
-def _print(table: Table) -> None:
+def print_wide(what: RenderableType) -> None:
+    """As wide as the terminal, or as it takes where the output is none."""
     console = Console(highlight=False)
     if console.is_terminal:
-        console.print(table)
+        console.print(what)
         return
     console.width = _UNLIMITED
     with console.capture() as captured:
-        console.print(table)
+        console.print(what)
     # Without the blanks that fill each line up to the longest.
     typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
