@@ -9,7 +9,7 @@ from jobyard.broker import JobyardBroker
 from jobyard.broker.keys import QueueKeys
 
 _PLACES = ("ready", "scheduled", "active", "dead", "completed", "cancelled")
-_BESIDE = ("runs", "results", "errors", "progress", "traits", "batched")
+_BESIDE = ("runs", "results", "errors", "progress", "traits", "batched", "logs")
 
 
 def audit(broker: JobyardBroker) -> None:

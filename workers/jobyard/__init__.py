@@ -15,7 +15,7 @@ from jobyard.batch import Batch, BatchClosed, current_batch
 from jobyard.broker import JobyardBroker, get_broker
 from jobyard.broker.filters import JobFilter
 from jobyard.composition import cancel_group
-from jobyard.context import current_job, report_progress
+from jobyard.context import current_job, log, report_progress
 from jobyard.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -45,6 +45,7 @@ __all__ = [
     "current_batch",
     # Inside a job
     "current_job",
+    "log",
     "report_progress",
     # Errors
     "BatchClosed",

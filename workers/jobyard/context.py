@@ -1,6 +1,6 @@
-"""What a running job can ask and say: its id, its attempt, whether it is cancelled, and how far it is.
+"""What a running job can ask and say: its id, its attempt, whether it is cancelled, how far it is, and lines for its log.
 
-Outside a job `current_job()` is None and `report_progress()` does nothing, so that an actor's function can be called
+Outside a job `current_job()` is None and the rest does nothing, so that an actor's function can be called
 directly, in a test for instance.
 """
 
@@ -34,6 +34,7 @@ class CurrentJob(Protocol):
     def cancelled(self) -> bool: ...
 
     def report_progress(self, percent: float, message: str, counts: dict[str, float]) -> None: ...
+    def log(self, level: str, logger: str, message: str) -> None: ...
 
 
 _current: ContextVar[CurrentJob | None] = ContextVar("jobyard_current_job", default=None)
@@ -57,3 +58,17 @@ def report_progress(percent: float, message: str = "", **counts: float) -> None:
     job = _current.get()
     if job is not None:
         job.report_progress(min(100.0, max(0.0, float(percent))), message, counts)
+
+
+def log(message: str, **fields: object) -> None:
+    """Keep a line with the running job, for whoever looks at it. Never fails, and never waits for Redis.
+
+    What the job says by `logging` is kept as well; this is for what shall not be in the worker's log.
+
+    Args:
+        message: one text.
+        fields: written behind it, as `name=value`.
+    """
+    job = _current.get()
+    if job is not None:
+        job.log("info", "jobyard.log", " ".join([message, *(f"{name}={value}" for name, value in fields.items())]))

@@ -23,6 +23,7 @@ from dramatiq.middleware import Shutdown, SkipMessage
 
 from jobyard.broker.envelope import Content, unseal
 from jobyard.broker.fingerprint import fingerprint
+from jobyard.broker.job_logs import LONGEST_LINE, LONGEST_LOGGER, Lines, LogLine
 from jobyard.errors import Cancelled
 from jobyard.priority import Priority
 
@@ -105,6 +106,8 @@ class Delivery(MessageProxy):
         error: set instead of a content where the envelope can't be read.
         reporter: sends a progress report; None where nobody listens.
         added: what this run has added to its batch: digests, and how often.
+        log_sink: is told when there are new `lines`; None: nothing is kept of what the job logs.
+        lines: what the job has logged; None: nothing yet.
     """
 
     added: Counter[str] | None = None
@@ -145,6 +148,8 @@ class Delivery(MessageProxy):
         self.lost = False
         self.reporter: Callable[[Delivery, bytes], None] | None = None
         self._reported_at = 0.0
+        self.log_sink: Callable[[Delivery], None] | None = None
+        self.lines: Lines | None = None
 
     @property
     def _message(self) -> Message[Any]:  # type: ignore[override] # a plain attribute in Dramatiq
@@ -183,6 +188,21 @@ class Delivery(MessageProxy):
         self.reporter(
             self, msgspec.json.encode({"percent": percent, "message": _printable(message[:200]), "counts": counts})
         )
+
+    def log(self, level: str, logger: str, message: str, at: int | None = None) -> None:
+        sink = self.log_sink
+        if sink is None:
+            return
+        lines = self.lines
+        if lines is None:
+            lines = self.lines = Lines()
+        if len(message) > LONGEST_LINE:
+            message = message[:LONGEST_LINE] + " …"
+        at = int(time.time() * 1000) if at is None else at
+        lines.add(LogLine(at, level, _printable(logger[:LONGEST_LOGGER]), _printable(message), self.attempt))
+        if not lines.waiting:
+            lines.waiting = True
+            sink(self)
 
     def outcome(self) -> str:
         """What becomes of the job: completed, retry, later, back, dead, spent or cancelled. See `exchange.lua`."""

@@ -76,6 +76,7 @@ class Exchange:
         self._done: defaultdict[str, list[Delivery]] = defaultdict(list)
         self._back: defaultdict[str, list[Delivery]] = defaultdict(list)
         self._ends: list[Delivery] = []
+        self._logged: list[Delivery] = []  # ended runs whose log has something that is not sent
         self.oldest: float = 0.0  # monotonic time of the first operation that has not left; 0: none
 
         self._calling = threading.Lock()  # one call at a time
@@ -97,6 +98,9 @@ class Exchange:
         """Collect the end of a run. It leaves with the next call."""
         outcome = delivery.outcome()
         with self._mutex:
+            if delivery.lines is not None:
+                delivery.lines.closed = True
+                self._logged.append(delivery)
             if outcome == "completed" and not delivery.follow_ups:
                 self._done[delivery.queue_name].append(delivery)
                 if self._journal is not None:
@@ -151,6 +155,7 @@ class Exchange:
         """The next call: its keys, its arguments, and the names of its queues in order."""
         with self._mutex:
             done, back, ends = self._take()
+            logged, self._logged = self._logged, []
             self._left = any(self._done.values()) or any(self._back.values()) or bool(self._ends)
             self.oldest = time.monotonic() if self._left else 0.0
             if self._journal is not None:
@@ -170,6 +175,11 @@ class Exchange:
 
         operations: list[Argument] = []
         add = operations.append
+        for delivery in logged:
+            assert delivery.lines is not None
+            first, _, text = delivery.lines.unsent()
+            if text:
+                operations += (b"logs", number_of(delivery.queue_name), delivery.message_id, delivery.call, first, text)
         for name, deliveries in done.items():
             operations += (b"done", number_of(name), len(deliveries))
             for delivery in deliveries:

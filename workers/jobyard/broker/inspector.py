@@ -15,6 +15,7 @@ from jobyard.broker.delivery import UNREADABLE
 from jobyard.broker.envelope import Content, unseal
 from jobyard.broker.errors import WIRE_ERRORS, BrokerUnavailableError, translate
 from jobyard.broker.filters import JobFilter
+from jobyard.broker.job_logs import JobLogs
 from jobyard.broker.keys import QueueKeys
 from jobyard.broker.policy import QueuePolicy
 from jobyard.broker.scripts import script
@@ -185,6 +186,19 @@ class Inspector:
         # A parked job's member is key NUL position NUL id.
         ids = [member.rpartition(b"\0")[2].decode() for member in members]
         return [job for job in self.jobs_by_id(queue, ids) if job.state == state]
+
+    def logs(self, job_id: str, queue: str | None = None) -> JobLogs:
+        """What a job has logged, the oldest line first; of all attempts. Empty: nothing, or no longer kept.
+
+        The list is of `LogLine`; its attribute `dropped` says how many older lines are gone. Without the job's queue, all queues
+        are asked. What a running job logs is to be seen about half a second later.
+        """
+        for name in [queue] if queue is not None else self.queues():
+            key = self._keys(name)["logs"]
+            stored = self._broker.link.command(b"HGET", key, job_id, key=key)
+            if stored:
+                return JobLogs.decode(stored)
+        return JobLogs()
 
     def search(self, which: JobFilter | None = None, cursor: str | None = None, limit: int = 100) -> Page:
         """The jobs that fit, over all states and queues that are meant; ended ones newest first.

@@ -41,6 +41,7 @@ FIELDS: Final = (
     "failures",  # HASH  fingerprint → JSON of the failure group; fingerprint and " dead" → how many dead letters it has
     "failures_seen",  # ZSET  fingerprint → when it was last seen, in ms
     "letters",  # HASH  id of a dead letter → fingerprint of its last error
+    "logs",  # HASH  id → what the job has logged, see lua/include/logs.lua
 )
 
 _queue_name = re.compile(r"[A-Za-z_][A-Za-z0-9._/-]{0,127}")

@@ -21,8 +21,10 @@ from jobyard.broker.delivery import Delivery
 from jobyard.broker.dispatcher import LEASE, LONGEST_UNSENT, Dispatcher
 from jobyard.broker.errors import BrokerError, BrokerUnavailableError
 from jobyard.broker.exchange import Answer
+from jobyard.broker.job_logs import LogSender
 from jobyard.broker.progress import Reporter
 from jobyard.errors import Cancelled
+from jobyard.worker import capture
 from jobyard.worker.caretaker import Caretaker
 from jobyard.worker.interrupts import Seat
 from jobyard.worker.marks import Mark
@@ -82,6 +84,8 @@ class JobyardWorker(dramatiq.Worker):
         self._ready: SimpleQueue[bool] = SimpleQueue()  # one token for each job in the buffer
         self._waiting = False
         self._outage_pause = 0.0
+        self._log_sender: LogSender | None = None
+        self._log_sink: Callable[[Delivery], None] | None = None
 
     # Life ----------------------------------------------------------------------------------------------------------
 
@@ -103,6 +107,7 @@ class JobyardWorker(dramatiq.Worker):
         )
         self.runner = Runner(self.broker, self.tally)
         self.reporter = Reporter(self.broker, self.dispatcher.token)
+        self._start_job_logs(self.dispatcher.token)
         self.caretaker = Caretaker(self.dispatcher, self.seats, self._flush, self.logger)
         if self.worker_threads == 1:
             self._spawn("jobyard-jobs", self._serve_inline)
@@ -138,6 +143,9 @@ class JobyardWorker(dramatiq.Worker):
             self.caretaker.stop()
             dispatcher.close()
             self.reporter.close()
+            if self._log_sender is not None:
+                capture.end()
+                self._log_sender.stop()
         self.broker.emit_after("worker_shutdown", self)
 
     def hurry(self, timeout: int) -> None:
@@ -268,6 +276,7 @@ class JobyardWorker(dramatiq.Worker):
             delivery.stuff_exception(Cancelled())
             return
         delivery.reporter = self.reporter.send
+        delivery.log_sink = self._log_sink
         mark = seat.mark
         if mark is None:
             runner.run(delivery, seat)
@@ -348,6 +357,13 @@ class JobyardWorker(dramatiq.Worker):
                 if self._stopping.wait(pause):
                     raise
                 pause = min(LONGEST_PAUSE, 2 * pause)
+
+    def _start_job_logs(self, token: str) -> None:
+        level = capture.JobLogSettings().job_logs
+        if level != "off":
+            self._log_sender = LogSender(self.broker, token)
+            self._log_sink = self._log_sender.start()
+            capture.begin(level)
 
     def _provide_event_loop(self) -> None:
         """Async actors need Dramatiq's AsyncIO middleware; without it they would fail when they are called."""

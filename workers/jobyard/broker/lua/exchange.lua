@@ -4,6 +4,7 @@
 --   ARGV  1: call number        2: caller          3: lease in ms      4: how many jobs are wanted (0: only finish)
 --         5: how many of the queues, from the first, to fetch from     6: how many queues there are
 --         then operations, each with the number of its queue (from 1) and, for each job, the call that fetched it:
+--           logs Q ID CALL FIRST LINES            what a job has logged, see log.lua
 --           done Q COUNT (ID CALL RESULT)...      completed; RESULT '' is none
 --           back Q COUNT (ID CALL)...             not started: to its old position, the attempt doesn't count
 --           end  Q ID CALL OUTCOME PRIORITY DELAY DETAIL RESULT ENVELOPE COUNT (Q ID ENVELOPE PRIORITY DELAY WISHES)...
@@ -29,6 +30,7 @@
 --@include deadline
 --@include leave
 --@include complete
+--@include logs
 local call, caller, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local want, fetching, count = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local queues = {}

@@ -24,6 +24,11 @@ local operations = {}
 -- that job, or it would be the only one that is ever offered it.
 local put_off = {}
 
+function operations.logs(_, q)
+  keep_logs(q, caller, ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+  at = at + 4
+end
+
 function operations.done(i, q)
   local ids, calls, given = {}, {}, {}
   local n = tonumber(ARGV[at])

@@ -33,6 +33,7 @@ local function forget(q, ids)
     redis.call('HDEL', q.errors, unpack(some))
     redis.call('HDEL', q.progress, unpack(some))
     leave_letters(q, some)
+    redis.call('HDEL', q.logs, unpack(some))
     if has_traits(q) then
       release_unique(q, some, 'end')
       forget_traits(q, some)
