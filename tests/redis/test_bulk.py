@@ -11,6 +11,7 @@ import pytest
 from jobyard.broker import JobyardBroker
 from jobyard.broker.bulk import Outcome
 from jobyard.broker.filters import JobFilter
+from jobyard.broker.link import Link
 from jobyard.broker.policy import QueuePolicy
 from support.hand import Hand, look_up, message, next_millisecond
 from support.snapshot import snapshot
@@ -218,6 +219,38 @@ def test_jobs_that_come_as_fast_as_they_are_cancelled_do_not_keep_it_going_for_e
     assert outcome.changed >= 300
 
 
+@pytest.mark.parametrize("action", ["cancel", "retry", "discard"])
+def test_jobs_of_a_tag_are_found_without_looking_at_others(
+    broker: JobyardBroker, hand: Callable[..., Hand], many: list[str], monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    worker = hand("a")
+    broker.configure("q", QueuePolicy(key_concurrency=1))
+    broker.enqueue_many([message("q", number, tags=["import", f"file-{number % 2}"], key="k") for number in range(6)])
+    broker.enqueue_many([message("dead", number, tags=["import"]) for number in range(3)])
+    busy, dying = hand("q"), hand("dead")
+    busy.fetch(6)  # One runs, five are parked.
+    for delivery in dying.fetch(3):
+        dying.bury(delivery)
+    looked_at: list[int] = []
+    real = Link.call
+
+    def counted(link: Link, one: Any, keys: Any, arguments: Any = ()) -> Any:
+        arguments = tuple(arguments)
+        looked_at.append(len(arguments) if one.name == "lookup" else 0)
+        assert one.name != "scan"
+        return real(link, one, keys, arguments)
+
+    monkeypatch.setattr(Link, "call", counted)
+    states = {"discard": ("parked", "dead")}.get(action, ())
+    outcome: Outcome = getattr(broker.bulk, action)(JobFilter(tag="import", states=states))
+    monkeypatch.undo()
+    assert outcome.by_queue == {"cancel": {"q": 6}, "retry": {"dead": 3}, "discard": {"q": 5, "dead": 3}}[action]
+    assert sum(looked_at) <= 9 + 6
+    stats = broker.inspector.stats("q")
+    assert (stats.waiting, stats.parked) == ((0, 5) if action == "retry" else (0, 0))
+    assert worker.ids() == many[:1]
+
+
 def test_what_the_progress_raises_ends_the_action(broker: JobyardBroker) -> None:
     broker.enqueue_many([message("q") for _ in range(600)])
 
@@ -230,8 +263,6 @@ def test_what_the_progress_raises_ends_the_action(broker: JobyardBroker) -> None
 
 
 def test_a_thousand_jobs_cost_a_few_calls(broker: JobyardBroker, monkeypatch: pytest.MonkeyPatch) -> None:
-    from jobyard.broker.link import Link
-
     broker.enqueue_many([message("q") for _ in range(1000)])
     calls: list[str] = []
     real = Link.call

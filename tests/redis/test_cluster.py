@@ -16,6 +16,7 @@ from jobyard.broker.dead_letters import DeadFilter
 from jobyard.broker.delivery import FollowUp
 from jobyard.broker.envelope import seal
 from jobyard.broker.errors import BrokerUnavailableError
+from jobyard.broker.filters import JobFilter
 from jobyard.broker.keys import registry
 from jobyard.broker.policy import QueuePolicy
 from jobyard.worker.worker import JobyardWorker
@@ -69,6 +70,27 @@ def test_jobs_on_all_nodes_run_in_one_worker(
         eventually(lambda queue=queue: broker.inspector.stats(queue).completed == 40)
     assert set(runs.values()) == {1}
     assert broker.inspector.queues() == sorted(queues)
+
+
+def test_searching_bulk_actions_explanations_and_failure_groups_go_over_all_nodes(
+    cluster: Cluster, broker: JobyardBroker, hand: Callable[..., Hand]
+) -> None:
+    queues = cluster.queues(1)
+    worker = hand(*queues, broker=broker)
+    sent = [message(queue, number, tags=["all"]) for queue in queues for number in range(3)]
+    broker.enqueue_many(sent)
+    for delivery in worker.fetch(len(queues)):
+        worker.bury(delivery, OSError("disk 1 full"))
+    groups = broker.failures.groups()
+    assert {group.fingerprint for group in groups} == {groups[0].fingerprint}
+    assert sum(group.dead for group in groups) == len(queues)
+    for which in (JobFilter(), JobFilter(tag="all")):
+        first = broker.inspector.search(which, limit=4)
+        rest = broker.inspector.search(which, first.cursor, limit=100)
+        assert len({job.id for job in (*first.jobs, *rest.jobs)}) == len(sent)
+    assert broker.inspector.explain(sent[-1].message_id).reason == "NoWorker"
+    assert broker.bulk.retry(JobFilter(error="full")).changed == len(queues)
+    assert broker.bulk.cancel(JobFilter()).changed == len(sent)
 
 
 def test_an_idle_worker_starts_a_job_of_any_node_within_milliseconds(

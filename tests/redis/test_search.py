@@ -87,6 +87,33 @@ def test_what_is_in_a_job_can_be_asked_for(broker: JobyardBroker, one_of_each: d
     assert everything(broker, JobFilter(queue="nothing")) == []
 
 
+@pytest.mark.parametrize("limit", [1, 4, 100])
+def test_a_search_by_tag_goes_page_by_page_over_states_and_queues(
+    broker: JobyardBroker, hand: Callable[..., Hand], limit: int
+) -> None:
+    sent = [message("ab"[number % 2], number, tags=["vip", f"n{number % 3}"]) for number in range(20)]
+    broker.enqueue_many([*sent, *(message("a", number) for number in range(10))])
+    worker = hand("a", "b")
+    worker.done(worker.fetch_one())
+    worker.bury(worker.fetch_one())
+    expected = sorted((one.queue_name, one.message_id) for one in sent)
+    assert everything(broker, JobFilter(tag="vip"), limit) == [job_id for _, job_id in expected]
+    third = JobFilter(tag="vip", queue="a", text="1", states=("waiting",))
+    assert {job.args[0] for page in all_pages(broker, third, limit) for job in page} == {10, 12, 14, 16, 18}
+    page = broker.inspector.search(third, limit=100)
+    assert page.searched == 10, "others are not looked at"
+
+
+def test_jobs_that_go_between_two_pages_of_a_tag_do_not_move_the_others(broker: JobyardBroker) -> None:
+    sent = sorted((message("q", number, tags=["vip"]) for number in range(9)), key=lambda one: one.message_id)
+    broker.enqueue_many(sent)
+    first = broker.inspector.search(JobFilter(tag="vip"), limit=3)
+    for one in sent[1:4]:
+        broker.bulk.discard(JobFilter(tag="vip", argument={"0": one.args[0]}, states=("waiting",)))
+    second = broker.inspector.search(JobFilter(tag="vip"), first.cursor, limit=3)
+    assert [job.id for job in second.jobs] == [one.message_id for one in sent[4:7]]
+
+
 def test_jobs_are_found_by_the_time_of_their_end(broker: JobyardBroker, hand: Callable[..., Hand]) -> None:
     worker = hand()
     for number in range(5):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -280,6 +281,11 @@ def test_each_reason_is_told_in_a_sentence(one: Situation, reason: Reason, sente
 
 def test_every_reason_is_in_the_table() -> None:
     assert {row[2] for row in TABLE} | {Reason.UNKNOWN} == set(Reason)
+
+
+def test_every_reason_is_in_the_documentation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
+    assert {reason for reason in Reason if f"`{reason}`" not in page} == set()
 
 
 def test_what_somebody_should_do_something_about_has_advice() -> None:

@@ -42,6 +42,9 @@ def test_the_job_of_a_killed_process_runs_again_at_once_and_the_attempt_counts(
     assert error["message"] == "the worker process was killed by signal 9 (SIGKILL)"
     assert error["signal"] == 9
     assert error["worker"].endswith(f"/{run.pid}")
+    (group,) = producer.failures.groups("work")
+    assert (group.fingerprint, group.error, group.count, group.dead) == ("WorkerDied", "WorkerDied", 1, 0)
+    assert (group.sample, group.actors) == (job_id, ("hold",))
     eventually(lambda: len(worker.children()) == 2, what="the dead process is replaced")
     worker.ready()
     eventually(lambda: len(list_workers(producer)) == 2, what="the dead process is not in the register")

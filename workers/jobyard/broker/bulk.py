@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from jobyard.broker.filters import JobFilter
+from jobyard.broker.inspector import Job
 from jobyard.broker.scripts import script
-from jobyard.broker.search import Found, Place, Search
+from jobyard.broker.search import Place, Search
 from jobyard.broker.states import PLACES, State
 
 if TYPE_CHECKING:
@@ -52,14 +53,14 @@ class Outcome:
 Progress = Callable[[Outcome], None]
 
 #: Acts on some jobs of one place; `before`: so many were acted on already. Returns how many it changed.
-_Act = Callable[[Place, Sequence[Found], int], int]
+_Act = Callable[[Place, Sequence[Job], int], int]
 
 
 class Bulk:
     """Actions on all jobs that fit a filter.
 
-    Each takes `dry_run`: only say what would be done; `limit`: act on so many at most, the oldest first; `progress`: called with
-    the outcome so far, for actions that take long.
+    Each takes `dry_run`: only say what would be done; `limit`: act on so many at most, the oldest first (by tag: in the order of
+    the ids); `progress`: called with the outcome so far, for actions that take long.
     """
 
     def __init__(self, broker: JobyardBroker) -> None:
@@ -100,7 +101,7 @@ class Bulk:
         if rate is not None and not rate > 0:
             raise ValueError(f"rate is in jobs a second and must be more than 0, not {rate}")
 
-        def revive(place: Place, found: Sequence[Found], before: int) -> int:
+        def revive(place: Place, found: Sequence[Job], before: int) -> int:
             return self._broker.dead_letters.retry(place.queue, _ids(found), rate=rate, after=before)
 
         return self._act(which, RETRYABLE, "retried", revive, dry_run, limit, progress)
@@ -133,26 +134,22 @@ class Bulk:
         if which.states and not set(which.states) & set(states):
             raise ValueError(f"{' and '.join(which.states)} jobs can't be {done}; {', '.join(states)} ones can")
         outcome = Outcome()
-        places = self._search.places(which, states)
-        if not dry_run:
-            places += [place for place in places if place.state in _AGAIN]
-        for place in places:
-            for found in self._search.walk(place, which):
-                some = found if limit is None else found[: limit - outcome.matched]
-                before, outcome.matched = outcome.matched, outcome.matched + len(some)
-                outcome.sample += _ids(some)[: SAMPLE - len(outcome.sample)]
-                changed = 0 if dry_run else act(place, some, before)
-                outcome.changed += changed
-                counted = len(some) if dry_run else changed
-                if counted:
-                    outcome.by_queue[place.queue] = outcome.by_queue.get(place.queue, 0) + counted
-                if progress is not None:
-                    progress(outcome)
-                if outcome.matched == limit:
-                    return outcome
+        for place, found in self._search.batches(which, states, () if dry_run else _AGAIN):
+            some = found if limit is None else found[: limit - outcome.matched]
+            before, outcome.matched = outcome.matched, outcome.matched + len(some)
+            outcome.sample += _ids(some)[: SAMPLE - len(outcome.sample)]
+            changed = 0 if dry_run else act(place, some, before)
+            outcome.changed += changed
+            counted = len(some) if dry_run else changed
+            if counted:
+                outcome.by_queue[place.queue] = outcome.by_queue.get(place.queue, 0) + counted
+            if progress is not None:
+                progress(outcome)
+            if outcome.matched == limit:
+                return outcome
         return outcome
 
-    def _cancel(self, place: Place, found: Sequence[Found], before: int) -> int:
+    def _cancel(self, place: Place, found: Sequence[Job], before: int) -> int:
         ids = _ids(found)
         asked: set[str] = set()
         if place.state == "active":
@@ -161,13 +158,14 @@ class Bulk:
         states = self._broker.cancel_many(place.queue, ids)
         return sum(state in CANCELLABLE and job_id not in asked for job_id, state in states.items())
 
-    def _discard(self, place: Place, found: Sequence[Found], before: int) -> int:
-        members = [one.at.member for one in found]
+    def _discard(self, place: Place, found: Sequence[Job], before: int) -> int:
         name, _ = PLACES[place.state]
-        changed: int = self._broker.link.call(script("discard"), self._broker.keys(place.queue).all, (name, *members))
+        changed: int = self._broker.link.call(
+            script("discard"), self._broker.keys(place.queue).all, (name, *_ids(found))
+        )
         self._broker.tell_batches(place.queue)
         return changed
 
 
-def _ids(found: Sequence[Found]) -> list[str]:
-    return [one.job.id for one in found]
+def _ids(found: Sequence[Job]) -> list[str]:
+    return [job.id for job in found]

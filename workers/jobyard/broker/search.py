@@ -1,7 +1,7 @@
 """Searching jobs: over the states and queues that a filter means, page by page, with bounded work a call.
 
-Nothing is indexed for it, so that it costs jobs nothing; who looks for one in a million has to ask often. Where a walk is, is
-said by the last job that it saw. A job that stays in its state during the whole walk is seen once, whatever others do.
+But for tags nothing is indexed for it, so that it costs jobs nothing; who looks for one in a million has to ask often. Where a
+walk is, is said by the last job that it saw. A job that stays in its state during the whole walk is seen once.
 """
 
 from __future__ import annotations
@@ -95,8 +95,10 @@ class Search:
         """See `Inspector.search`."""
         if not 1 <= limit <= LARGEST_PAGE:
             raise ValueError(f"limit: 1 to {LARGEST_PAGE}, not {limit}")
-        places = self.places(which)
         fingerprint = _fingerprint(which)
+        if which.tag is not None:
+            return self._page_by_tag(which, which.tag, cursor, limit, fingerprint)
+        places = self.places(which)
         spot: Spot | None = None
         if cursor is not None:
             start, spot = _read_cursor(cursor, fingerprint)
@@ -135,17 +137,82 @@ class Search:
             spot = None
         return Page(list(jobs.values()), None, searched)
 
+    def _page_by_tag(self, which: JobFilter, tag: str, cursor: str | None, limit: int, fingerprint: str) -> Page:
+        """There is an index of tags, so that nothing else is looked at: one walk a queue, in the order of the ids."""
+        start, after = "", None
+        if cursor is not None:
+            place, spot = _read_cursor(cursor, fingerprint)
+            start, after = place.queue, spot and spot.member.decode(errors="replace")
+        jobs: list[Job] = []
+        searched = calls = 0
+        for queue in self._queues(which):
+            if queue < start:
+                continue
+            last = after if queue == start else None
+            more = True
+            while more:
+                if len(jobs) >= limit or searched >= MOST_SEARCHED or calls >= MOST_CALLS:
+                    spot = None if last is None else Spot(b"0", last.encode())
+                    return Page(jobs, _cursor(Place(STATES[0], queue), spot, fingerprint), searched)
+                ids, next_one = self._broker.inspector.ids_by_tag(
+                    queue, tag, last, min(_AT_ONCE, MOST_SEARCHED - searched)
+                )
+                known = {job.id: job for job in self._broker.inspector.jobs_by_id(queue, ids)}
+                calls, more = calls + 2, next_one is not None
+                for job_id in ids:
+                    if len(jobs) >= limit:
+                        more = True  # At least this one.
+                        break
+                    searched, last = searched + 1, job_id
+                    if job_id in known and which.fits(known[job_id]):
+                        jobs.append(known[job_id])
+        return Page(jobs, None, searched)
+
+    def _queues(self, which: JobFilter) -> list[str]:
+        return sorted(set(which.queues)) or self._broker.inspector.queues()
+
+    def batches(
+        self, which: JobFilter, states: Sequence[State], again: Sequence[State] = ()
+    ) -> Iterator[tuple[Place, list[Job]]]:
+        """All jobs in these states that fit, some of one place at a time, the oldest first (by tag: in the order of the ids). For
+        acting on them: it ends, also where jobs come as fast as they are acted on, or come back as what they were.
+
+        Args:
+            states: in the order in which they are walked over.
+            again: a second time, at the end: where jobs may have gone back to, behind the walk. Not needed by tag.
+        """
+        if which.tag is not None:
+            for queue in self._queues(which):
+                yield from self._tagged(queue, which, which.tag, states)
+            return
+        places = self.places(which, states)
+        for place in [*places, *(place for place in places if place.state in again)]:
+            for some in self._walk(place, which):
+                yield place, some
+
+    def _tagged(
+        self, queue: str, which: JobFilter, tag: str, states: Sequence[State]
+    ) -> Iterator[tuple[Place, list[Job]]]:
+        last: str | None = None
+        while True:
+            ids, last = self._broker.inspector.ids_by_tag(queue, tag, last, _AT_ONCE)
+            jobs = [job for job in self._broker.inspector.jobs_by_id(queue, ids) if which.fits(job)]
+            for state in states:
+                some = [job for job in jobs if job.state == state]
+                if some:
+                    yield Place(state, queue), some
+            if last is None:
+                return
+
     def places(self, which: JobFilter, states: Sequence[State] = STATES) -> list[Place]:
         """Where jobs that fit may be, in the order of `states` and then of the queues' names."""
         meant = [state for state in states if not which.states or state in which.states]
         if which.ended_after is not None or which.ended_before is not None:
             meant = [state for state in meant if state in ENDED]
-        queues = sorted(set(which.queues)) or self._broker.inspector.queues()
-        return [Place(state, queue) for state in meant for queue in queues]
+        return [Place(state, queue) for state in meant for queue in self._queues(which)]
 
-    def walk(self, place: Place, which: JobFilter) -> Iterator[list[Found]]:
-        """All jobs of one place that fit, the oldest first, some at a time. For acting on them: it ends, also where jobs come
-        as fast as they are acted on, or come back as what they were. (What died after the beginning is left alone.)"""
+    def _walk(self, place: Place, which: JobFilter) -> Iterator[list[Job]]:
+        """All jobs of one place that fit, the oldest first. What died after the beginning is left alone."""
         spot: Spot | None = None
         seen, most, stop = 0, 0, None
         while True:
@@ -156,7 +223,7 @@ class Search:
             if not glance.found:
                 return
             seen, spot = seen + len(glance.found), glance.found[-1].at
-            some = [one for one in glance.found if which.fits(one.job)]
+            some = [one.job for one in glance.found if which.fits(one.job)]
             if some:
                 yield some
             if not glance.more or seen >= most:

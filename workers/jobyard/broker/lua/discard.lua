@@ -22,6 +22,8 @@ for i = 1, #members do
   if redis.call('ZREM', place, id) == 1 then
     -- A parked job's member is key NUL position NUL id.
     gone[#gone + 1] = ARGV[1] == 'parked' and string.match(id, '^[^%z]*%z[^%z]*%z(.*)$') or id
+  elseif ARGV[1] == 'parked' and unparked(q, id) then
+    gone[#gone + 1] = id
   end
 end
 if #gone > 0 then
