@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick cluster test-cluster lint types format clean
+.PHONY: help run test quick cluster test-cluster crds lint types format clean
 
 help:            ## What there is
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -28,6 +28,9 @@ cluster: $(READY) ## A real Kubernetes on this machine, without Docker (Linux, r
 
 test-cluster: $(READY) ## The tests that need that Kubernetes
 	@$(BIN)/pytest tests/cluster $(ARGS)
+
+crds: $(READY)   ## Write manifests/crds from operator/jobyard_operator/resources
+	@$(BIN)/python manifests/generate
 
 lint: $(READY)   ## Style and layers
 	@$(BIN)/ruff check .
