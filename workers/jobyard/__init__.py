@@ -15,11 +15,12 @@ from jobyard.batch import Batch, BatchClosed, current_batch
 from jobyard.broker import JobyardBroker, get_broker
 from jobyard.broker.filters import JobFilter
 from jobyard.composition import cancel_group
-from jobyard.context import current_job, log, report_progress
+from jobyard.context import current_job, heartbeat, log, report_progress
 from jobyard.errors import (
     Cancelled,
     DeadlineExceeded,
     FieldError,
+    HeartbeatTimeout,
     JobyardError,
     PayloadError,
     PermanentError,
@@ -45,6 +46,7 @@ __all__ = [
     "current_batch",
     # Inside a job
     "current_job",
+    "heartbeat",
     "log",
     "report_progress",
     # Errors
@@ -52,6 +54,7 @@ __all__ = [
     "Cancelled",
     "DeadlineExceeded",
     "FieldError",
+    "HeartbeatTimeout",
     "JobyardError",
     "PayloadError",
     "PermanentError",

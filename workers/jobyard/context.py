@@ -35,6 +35,7 @@ class CurrentJob(Protocol):
 
     def report_progress(self, percent: float, message: str, counts: dict[str, float]) -> None: ...
     def log(self, level: str, logger: str, message: str) -> None: ...
+    def heartbeat(self) -> None: ...
 
 
 _current: ContextVar[CurrentJob | None] = ContextVar("jobyard_current_job", default=None)
@@ -72,3 +73,13 @@ def log(message: str, **fields: object) -> None:
     job = _current.get()
     if job is not None:
         job.log("info", "jobyard.log", " ".join([message, *(f"{name}={value}" for name, value in fields.items())]))
+
+
+def heartbeat() -> None:
+    """The running job is alive. One that has a `heartbeat_timeout` must say so at least that often; so do progress and log lines.
+
+    Costs next to nothing: it stays in this process.
+    """
+    job = _current.get()
+    if job is not None:
+        job.heartbeat()

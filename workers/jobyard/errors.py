@@ -16,6 +16,7 @@ __all__ = [
     "Cancelled",
     "DeadlineExceeded",
     "FieldError",
+    "HeartbeatTimeout",
     "JobyardError",
     "PayloadError",
     "PermanentError",
@@ -56,6 +57,11 @@ class Cancelled(Interrupt):
 
 class DeadlineExceeded(Interrupt):
     """Raised inside a running job when its deadline is over: the job becomes a dead letter. A BaseException, as `Cancelled`."""
+
+
+class HeartbeatTimeout(Interrupt):
+    """Raised inside a running job that gave no sign of life for its `heartbeat_timeout`: the attempt fails, and is tried again as
+    after any other error. A BaseException, as `Cancelled`."""
 
 
 class RateLimitExceeded(JobyardError, dramatiq.RateLimitExceeded):

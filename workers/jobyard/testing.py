@@ -26,7 +26,7 @@ from dramatiq.middleware import AsyncIO, CurrentMessage, Middleware
 from dramatiq.results import Results
 from dramatiq.results.backends.stub import StubBackend
 
-from jobyard.broker.wishes import OPTIONS
+from jobyard.broker.wishes import OPTIONS, WORKER_OPTIONS
 from jobyard.middleware import default_middleware
 
 __all__ = ["stub_broker"]
@@ -49,7 +49,7 @@ def stub_broker(
         if delays
         else _Hasty([], fail_fast_default=fail_fast_default)
     )
-    broker.actor_options |= OPTIONS
+    broker.actor_options |= OPTIONS | WORKER_OPTIONS
     results = Results(backend=StubBackend(), store_results=True)
     for one in [*default_middleware(), CurrentMessage(), AsyncIO(), results, *(middleware or [])]:
         broker.add_middleware(one)

@@ -32,7 +32,7 @@ from jobyard.broker.producer import Producer
 from jobyard.broker.results import ResultLifetimes, job_results
 from jobyard.broker.server import server
 from jobyard.broker.steps import Steps
-from jobyard.broker.wishes import OPTIONS, id_for, in_batch, milliseconds, wishes_of
+from jobyard.broker.wishes import OPTIONS, WORKER_OPTIONS, id_for, in_batch, milliseconds, wishes_of
 from jobyard.context import current_job, enter
 from jobyard.errors import Cancelled
 from jobyard.priority import Priority, clamp
@@ -97,7 +97,7 @@ class JobyardBroker(Operations, dramatiq.Broker):
         kept = self.queues
         super().__init__(middleware=[])
         self.queues = kept
-        self.actor_options |= OPTIONS
+        self.actor_options |= OPTIONS | WORKER_OPTIONS
         for one in middleware:
             self.add_middleware(one)
         if not any(isinstance(one, Results) for one in self.middleware):
@@ -320,9 +320,11 @@ class JobyardBroker(Operations, dramatiq.Broker):
         self.keys(message.queue_name)  # Likewise where that can't be a queue's name.
         if delay is not None and delay > LONGEST_DELAY:
             raise ValueError(f"a delay of {delay} ms is more than 20 years")
-        for name in ("expires", "deadline"):
+        for name in ("expires", "deadline", "heartbeat_timeout"):
             if isinstance(message.options.get(name), timedelta):
                 message = message.copy(options={name: milliseconds(name, message.options[name])})
+        if "heartbeat_timeout" in message.options:
+            milliseconds("heartbeat_timeout", message.options["heartbeat_timeout"])
         priority = self.priority_of(message)
         wait = 0 if delay is None or delay < 0 else int(delay)
         wishes = wishes_of(message, self.actors.get(message.actor_name))

@@ -104,6 +104,7 @@ class Delivery(MessageProxy):
         late: its deadline is over.
         lost: the lease is gone, somebody else may run the job; what this run ends with will not count.
         error: set instead of a content where the envelope can't be read.
+        beat_at: `time.monotonic()` of the job's last sign of life.
         reporter: sends a progress report; None where nobody listens.
         added: what this run has added to its batch: digests, and how often.
         log_sink: is told when there are new `lines`; None: nothing is kept of what the job logs.
@@ -148,6 +149,7 @@ class Delivery(MessageProxy):
         self.lost = False
         self.reporter: Callable[[Delivery, bytes], None] | None = None
         self._reported_at = 0.0
+        self.beat_at = 0.0
         self.log_sink: Callable[[Delivery], None] | None = None
         self.lines: Lines | None = None
 
@@ -181,7 +183,7 @@ class Delivery(MessageProxy):
         return self.actor_name
 
     def report_progress(self, percent: float, message: str, counts: dict[str, float]) -> None:
-        now = time.monotonic()
+        now = self.beat_at = time.monotonic()
         if self.reporter is None or (percent < 100 and now - self._reported_at < PROGRESS_INTERVAL):
             return
         self._reported_at = now
@@ -189,7 +191,11 @@ class Delivery(MessageProxy):
             self, msgspec.json.encode({"percent": percent, "message": _printable(message[:200]), "counts": counts})
         )
 
+    def heartbeat(self) -> None:
+        self.beat_at = time.monotonic()
+
     def log(self, level: str, logger: str, message: str, at: int | None = None) -> None:
+        self.beat_at = time.monotonic()
         sink = self.log_sink
         if sink is None:
             return

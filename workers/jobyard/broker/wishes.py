@@ -11,6 +11,8 @@ From the message's options, else from its actor's:
   letter, too.
 - `tags`: up to 16 short texts by which it can be found. On an actor also a function of all arguments that returns them.
 - `dependency`: the name of the service outside that it needs, "smtp" for instance.
+- `heartbeat_timeout`: milliseconds (or a timedelta) after which a running job that gives no sign of life is interrupted. That is
+  the worker's part.
 - `idempotency_key`: makes the job's id, so that sending it again gives the first job and its result.
 
 On a message, `key` and `unique` are the text itself. On an actor these two say where to find it: the name of an argument, or a
@@ -39,6 +41,8 @@ MOST_TAGS: Final = 16
 LONGEST_TIME: Final = 20 * 366 * 86_400_000
 #: What a job packs that wishes nothing, where it has to pack something.
 _NOTHING: Final = b"\0\0end\0\0\0\0"
+#: What is declared here and is not for the scripts.
+WORKER_OPTIONS: Final = frozenset({"heartbeat_timeout"})
 _NAMESPACE: Final = uuid.UUID("6f6d2f0b-5d0e-4c7e-9d53-6a8f1c1a0c11")
 
 

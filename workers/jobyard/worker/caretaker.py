@@ -1,4 +1,4 @@
-"""Looks after the jobs that a process holds: time limits, leases, cancels, and what got stuck behind a long job."""
+"""Looks after the jobs that a process holds: time limits, heartbeats, leases, cancels, and what got stuck behind a long job."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dramatiq.middleware import Interrupt, Shutdown, TimeLimitExceeded
 from jobyard.broker.delivery import Delivery
 from jobyard.broker.dispatcher import LONGEST_UNSENT, LONGEST_UNSTARTED, RENEWAL, Dispatcher
 from jobyard.broker.errors import BrokerError
-from jobyard.errors import Cancelled, DeadlineExceeded
+from jobyard.errors import Cancelled, DeadlineExceeded, HeartbeatTimeout
 from jobyard.worker.interrupts import Seat
 from jobyard.worker.listener import Listener
 
@@ -99,6 +99,12 @@ class Caretaker:
             delivery = seat.delivery
             if delivery is not None and now >= seat.deadline and seat.strike(delivery, TimeLimitExceeded):
                 self._logger.warning("Job %s exceeded its time limit.", delivery.message_id)
+            elif (
+                delivery is not None
+                and now - delivery.beat_at >= seat.silence
+                and seat.strike(delivery, HeartbeatTimeout)
+            ):
+                self._logger.warning("Job %s has given no sign of life for too long.", delivery.message_id)
 
     def _renew(self) -> bool:
         """Keep the leases, and hear who shall stop. False: Redis is away."""

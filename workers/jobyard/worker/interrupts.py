@@ -1,4 +1,4 @@
-"""Interrupting a running job: its time limit, a cancel, a shutdown. Never anything but the job.
+"""Interrupting a running job: its time limit, its silence, a cancel, a shutdown. Never anything but the job.
 
 Python can raise an exception in another thread, but it arrives a little later, wherever that thread is by then. So a
 thread sits in a seat only while it is inside an actor; interrupts strike under the seat's lock; and whoever leaves the seat
@@ -29,8 +29,12 @@ class Seat:
         self.mark: Mark | None = None
         #: `time.monotonic()` at which the time limit ends.
         self.deadline = float("inf")
+        #: Seconds without a sign of life that are too many.
+        self.silence = float("inf")
 
-    def call(self, delivery: Delivery, deadline: float, fn: Callable[..., Any]) -> tuple[Any, BaseException | None]:
+    def call(
+        self, delivery: Delivery, deadline: float, fn: Callable[..., Any], silence: float = float("inf")
+    ) -> tuple[Any, BaseException | None]:
         """Run the actor's function. Returns what it returned, and what it raised."""
         result: Any = None
         error: BaseException | None = None
@@ -39,6 +43,8 @@ class Seat:
             with self._lock:
                 self._thread = threading.get_ident()
                 self.deadline = deadline
+                self.silence = silence
+                delivery.heartbeat()
                 self.delivery = delivery
             try:
                 result = fn(*delivery.args, **delivery.kwargs)
@@ -65,7 +71,7 @@ class Seat:
     def _leave(self) -> None:
         with self._lock:
             self.delivery = None
-            self.deadline = float("inf")
+            self.deadline = self.silence = float("inf")
             struck, self._struck = self._struck, False
         if struck:
             # If the exception has not arrived yet, it does within a few steps of the interpreter.

@@ -14,6 +14,7 @@ from jobyard.broker import JobyardBroker
 from jobyard.broker.delivery import OF_ONE_ATTEMPT, Again, Delivery
 from jobyard.broker.envelope import seal
 from jobyard.broker.hooks import Hooks
+from jobyard.broker.wishes import milliseconds
 from jobyard.context import enter, leave
 from jobyard.errors import Cancelled, RetryAfter
 from jobyard.worker.interrupts import Seat
@@ -89,7 +90,9 @@ class Runner:
                     self._logger.critical("Unexpected failure in %s.", hook, exc_info=True)
             if not delivery.failed:
                 limit = delivery.options.get("time_limit") or actor.options.get("time_limit") or self._time_limit
-                result, error = seat.call(delivery, delivery.started_at + limit / 1000, actor)
+                beat = delivery.options.get("heartbeat_timeout") or actor.options.get("heartbeat_timeout")
+                silence = _NO_LIMIT if beat is None else milliseconds("heartbeat_timeout", beat) / 1000
+                result, error = seat.call(delivery, delivery.started_at + limit / 1000, actor, silence)
         except BaseException as raised:  # noqa: BLE001 - as in Dramatiq it is the job's failure; so is a senseless option
             error = raised
         if error is not None:
