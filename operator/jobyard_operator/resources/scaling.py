@@ -61,8 +61,8 @@ class Scaling(Model):
     mode: Annotated[
         Literal["Internal", "External"],
         Field(
-            description="Internal: Jobyard's autoscaler decides. External: somebody else does, by `kubectl scale`, an HPA or KEDA "
-            "on this JobQueue (its replicas are passed on) or on its Deployment (which is then left alone)."
+            description="Internal: Jobyard's autoscaler decides. External: somebody else does, by `kubectl scale`, an HPA or "
+            "KEDA on this JobQueue (its replicas are passed on) or on its Deployment (which is then left alone)."
         ),
     ] = "Internal"
     min: Annotated[Replicas, Field(description="Replicas that are always there; 0 lets an idle queue have none.")] = 0
