@@ -56,7 +56,7 @@ class Worker(Model):
         Field(
             min_length=1,
             max_length=64,
-            description="Modules that declare the actors, as `jobyard worker` takes them: package.module or package.module:broker.",
+            description="Modules that declare the actors, as `jobyard worker` takes them: package.module or package.module:name.",
         ),
     ]
     processes: Annotated[Int32, Field(ge=1, le=1024, description="Processes in each pod.")] = 1
