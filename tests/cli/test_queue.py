@@ -1,13 +1,21 @@
-"""`jobyard queue …`, `jobyard workers` and `jobyard audit`."""
+"""`jobyard queue …`, `jobyard worker list` and `jobyard audit`."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import dramatiq
 import pytest
 
 from jobyard.broker import JobyardBroker
+from support.processes import end, spawn
+from support.waiting import eventually
 
 Run = Callable[..., Any]
 
@@ -87,9 +95,78 @@ def test_a_queue_that_is_new_must_be_said_to_be(jobyard: Run, broker: JobyardBro
     assert broker.inspector.stats("later").policy.rate == 5
 
 
-def test_workers_are_listed(jobyard: Run) -> None:
-    assert jobyard("workers", "-o", "json").json == []
-    assert "No worker is there" in jobyard("workers").err
+def test_workers_are_listed(jobyard: Run, broker: JobyardBroker) -> None:
+    for words in (("worker", "list"), ("workers",)):
+        assert jobyard(*words, "-o", "json").json == []
+        assert "No worker is there" in jobyard(*words).err
+
+
+def test_a_worker_that_runs_is_listed_beside_the_verb_that_runs_one(
+    jobyard: Run, broker: JobyardBroker, redis_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "app.py").write_text(
+        "import jobyard\n@jobyard.actor(queue_name='sums')\ndef add(a: int = 0) -> None: ...\n"
+    )
+    process = spawn(
+        [sys.executable, "-m", "jobyard.cli", "worker", "app", "--processes", "1", "--threads", "3", "--probe-port", "0"],
+        cwd=tmp_path, stderr=subprocess.DEVNULL,
+        env={**os.environ, "JOBYARD_REDIS_URL": redis_url, "JOBYARD_NAMESPACE": broker.namespace},
+    )  # fmt: skip
+    try:
+        [found] = eventually(lambda: jobyard("worker", "list", "-o", "json").json, 60, what="it is there")
+        assert (found["queues"], found["actors"], found["threads"]) == (["sums"], ["add"], 3)
+        said = jobyard("queue", "drain", "sums", "--timeout", "1m")
+        assert (said.status, said.out) == (0, "sums is drained\n")
+    finally:
+        end(process, 30)
+    eventually(lambda: jobyard("worker", "list", "-o", "json").json == [], 30, what="it is gone")
+
+
+def test_a_worker_without_a_verb_is_one_that_runs(jobyard: Run) -> None:
+    for words in (("worker", "--help"), ("worker", "run", "--help")):
+        assert "Signals" in jobyard(*words).out
+    assert jobyard("worker", "--processes", "0", "app").status == 2
+    said = jobyard("worker")
+    assert (said.status, "MODULE" in said.out + said.err) == (2, True)
+
+
+# Draining -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_queue_that_is_not_drained_in_time_is_status_5(jobyard: Run) -> None:
+    said = jobyard("queue", "drain", "sums", "--timeout", "50ms", "-o", "json")
+    assert (said.status, said.json["drained"], said.json["queues"][0]["waiting"]) == (5, False, 1)
+    assert "sums has 1 waiting, 0 active" in said.err
+
+
+def test_a_paused_queue_with_waiting_jobs_is_not_waited_for(jobyard: Run) -> None:
+    jobyard("queue", "pause", "sums")
+    said = jobyard("queue", "drain", "sums")
+    assert (said.status, "paused" in said.err) == (1, True)
+
+
+def test_draining_ends_when_the_last_job_has_and_can_pause_the_queue(
+    jobyard: Run, broker: JobyardBroker, start_worker: Callable[..., Any]
+) -> None:
+    started, release = threading.Event(), threading.Event()
+
+    @dramatiq.actor(queue_name="sums", actor_name="add", broker=broker)
+    def add() -> None:
+        started.set()
+        release.wait(20)
+
+    add.send_with_options(delay=3_600_000)
+    start_worker()
+    assert started.wait(10)
+    late = jobyard("queue", "drain", "sums", "--timeout", "10ms", "--pause-after")
+    assert (late.status, broker.inspector.stats("sums").policy.paused) == (5, None)
+    release.set()
+    said = jobyard("queue", "drain", "sums", "--timeout", "1m", "--pause-after")
+    assert (said.status, said.out) == (0, "sums is drained, and paused\n")
+    assert broker.inspector.stats("sums").policy.paused
+    # One is delayed still.
+    assert jobyard("queue", "drain", "sums").status == 0
+    assert jobyard("queue", "drain", "sums", "--delayed").status == 1
 
 
 def test_an_audit_of_sound_ledgers_is_status_0(jobyard: Run) -> None:

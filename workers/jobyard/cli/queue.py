@@ -1,4 +1,4 @@
-"""`jobyard queue`: ledgers, pause and resume, policies."""
+"""`jobyard queue`: ledgers, pause and resume, draining, policies."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from jobyard.broker.inspector import QueueStats
 from jobyard.broker.policy import QueuePolicy
 from jobyard.cli.app import app
 from jobyard.cli.connection import connected, fail, queue_names
+from jobyard.cli.draining import Drain
 from jobyard.cli.durations import parse_duration, say_duration
 from jobyard.cli.facts import moment_and_when, queue_values
 from jobyard.cli.output import Format, Output, show_facts, show_table, show_value
 from jobyard.cli.statuses import Status
+from jobyard.cli.values import duration
 from jobyard.presentation import plain
 
-queue = typer.Typer(help="Look at queues, pause and resume them, set their policies.", no_args_is_help=True)
+queue = typer.Typer(help="Look at queues, pause, resume and drain them, set their policies.", no_args_is_help=True)
 app.add_typer(queue, name="queue")
 
 #: Fields of a policy that are lengths of time → milliseconds in their unit.
@@ -30,6 +32,24 @@ _WEIGHTS: Final = "weights."
 
 QueueName = Annotated[str, typer.Argument(metavar="NAME", show_default=False)]
 QueueNames = Annotated[list[str], typer.Argument(metavar="NAME...", show_default=False)]
+
+_DRAIN_HELP = """
+Wait until queues have no job that waits, is parked or runs. Delayed ones don't count, unless --delayed says so.
+
+\b
+  jobyard queue drain emails --timeout 10m
+  jobyard queue drain emails images --delayed
+  jobyard queue drain emails --pause-after       and start none that come later
+  jobyard queue drain emails && deploy
+
+It stops nobody from sending jobs: stop producers first, or the queue may never be empty. Dead letters stay where they are.
+
+\b
+Exit status
+  0   drained
+  1   it can't be: the queue is paused, and jobs wait in it
+  5   not in time
+"""
 
 _POLICY_HELP = """
 Show a queue's policy, or change fields of it. It acts at once, without restarting anything.
@@ -123,6 +143,34 @@ def pause(names: QueueNames) -> None:
 def resume(names: QueueNames) -> None:
     """Start jobs of these queues again."""
     _set_paused(names, False)
+
+
+@queue.command(help=_DRAIN_HELP)
+def drain(
+    names: QueueNames,
+    delayed: Annotated[
+        bool, typer.Option("--delayed", help="Also until no job is delayed, nor waits for its next attempt.")
+    ] = False,
+    timeout: Annotated[
+        int | None, typer.Option("--timeout", "-t", metavar="10m", parser=duration, help="Give up after this long.")
+    ] = None,
+    pause_after: Annotated[
+        bool, typer.Option("--pause-after", help="Pause each queue as soon as it is drained.")
+    ] = False,
+    output: Output = Format.TABLE,
+) -> None:
+    with connected() as broker:
+        for name in names:
+            queue_names(broker, name)
+        drained = Drain(broker, names, delayed=delayed, pause_after=pause_after)
+        ended = drained.wait(None if timeout is None else timeout / 1000, show=output is Format.TABLE)
+    if output is not Format.TABLE:
+        show_value({"drained": ended is None, "queues": [queue_values(one) for one in drained.ledgers]}, output)
+    elif ended is None:
+        for name in names:
+            typer.echo(f"{name} is drained{', and paused' if pause_after else ''}")
+    if ended is not None:
+        fail(*ended)
 
 
 @queue.command(help=_POLICY_HELP)

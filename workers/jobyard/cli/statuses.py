@@ -16,5 +16,5 @@ class Status(IntEnum):
     REDIS = 3
     #: There is no such job or queue.
     UNKNOWN = 4
-    #: The job did not end in time.
+    #: It did not happen in time.
     TIMEOUT = 5

@@ -1,13 +1,16 @@
-"""`jobyard worker`: run jobs."""
+"""`jobyard worker MODULE…`: run jobs. It is the verb that is meant where none is given: `jobyard worker list` is another."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 import typer
+from typer.core import TyperGroup
 
 from jobyard.cli.app import app
+
+_RUN: Final = "run"
 
 _HELP = """
 Run the jobs of an application: start processes that import its MODULEs, and keep them alive.
@@ -18,6 +21,7 @@ Run the jobs of an application: start processes that import its MODULEs, and kee
   jobyard worker app.jobs --processes 4 --threads 1       many short jobs that compute
   jobyard worker app.jobs app.reports --path src          modules in ./src
   jobyard worker app.main:broker                          the broker is app.main's `broker`
+  jobyard worker list                                     the worker processes that are there
 
 A MODULE that sets no broker with dramatiq.set_broker uses Redis at JOBYARD_REDIS_URL. Each option can be given in the
 environment as well, as shown.
@@ -44,8 +48,22 @@ Probes and metrics, at http://127.0.0.1:9191 (inside Kubernetes: on all addresse
 """
 
 
-@app.command(help=_HELP)
-def worker(
+class _RunUnlessSaid(TyperGroup):
+    """`jobyard worker app.jobs` is `jobyard worker run app.jobs`. A module called `list` can be run with `run`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        # Where Tab is pressed, nothing after `worker` may become a verb as well.
+        if not (args and args[0] in self.commands) and not (ctx.resilient_parsing and not args):
+            args = [_RUN, *args]
+        return super().parse_args(ctx, args)
+
+
+worker = typer.Typer(cls=_RunUnlessSaid, help="Run the jobs of an application; `worker list`: those that run.")
+app.add_typer(worker, name="worker")
+
+
+@worker.command(_RUN, help=_HELP)
+def run(
     modules: Annotated[
         list[str], typer.Argument(metavar="MODULE", help="package.module or package.module:broker", show_default=False)
     ],

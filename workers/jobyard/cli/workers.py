@@ -1,4 +1,4 @@
-"""`jobyard workers`: the worker processes that are there."""
+"""`jobyard worker list`: the worker processes that are there."""
 
 from __future__ import annotations
 
@@ -7,11 +7,20 @@ from jobyard.cli.app import app
 from jobyard.cli.connection import connected
 from jobyard.cli.facts import when, worker_values
 from jobyard.cli.output import Format, Output, show_table, show_value
+from jobyard.cli.worker import worker
+
+_HELP = """
+List the worker processes that are there, with what they serve and how busy they are.
+
+\b
+  jobyard worker list
+  jobyard worker list -o json
+"""
 
 
-@app.command()
-def workers(output: Output = Format.TABLE) -> None:
-    """List the worker processes that are there, with what they serve and how busy they are."""
+@worker.command("list", help=_HELP)
+@app.command("workers", help=_HELP, hidden=True)  # What it was called before.
+def list_all(output: Output = Format.TABLE) -> None:
     with connected() as broker:
         found = list_workers(broker)
     if output is not Format.TABLE:
