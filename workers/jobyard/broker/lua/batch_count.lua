@@ -14,9 +14,6 @@ end
 
 -- What a job had entered and never enqueued, since it was killed in between: it has ended without doing it again.
 local function forget_unsent(adder)
-  if redis.call('EXISTS', added) == 0 then
-    return
-  end
   local all = redis.call('HGETALL', added)
   for i = 1, #all, 2 do
     if all[i + 1] == adder then
@@ -25,28 +22,60 @@ local function forget_unsent(adder)
   end
 end
 
+local ids, held, seen = {}, {}, {}
+for i = 3, #ARGV, 3 do
+  if not seen[ARGV[i]] then
+    seen[ARGV[i]] = true
+    ids[#ids + 1] = ARGV[i]
+  end
+end
+local rows = redis.call('HMGET', jobs, unpack(ids))
+for i = 1, #ids do
+  held[ids[i]] = rows[i]
+end
+
+local changes, heard = {total = 0}, {}
 for i = 3, #ARGV, 3 do
   local id, number, state = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local held = redis.call('HGET', jobs, id)
-  if not held then
+  if not held[id] then
     -- Entered, forgotten as unsent, and then it turns out that it was sent.
-    redis.call('HINCRBY', record, 'total', 1)
-    redis.call('HSET', record, 'queue:' .. queue, 1)
-    held = 'pending 0 ' .. queue
+    changes.total = changes.total + 1
+    held[id] = 'pending 0 ' .. queue
   end
-  local before, seen = string.match(held, '^(%a+) (%d+)')
-  if tonumber(number) > tonumber(seen) then
-    redis.call('HSET', jobs, id, table.concat({state, number, queue}, ' '))
-    if before ~= 'pending' then
-      redis.call('HINCRBY', record, before, -1)
+  local before, last = string.match(held[id], '^(%a+) (%d+)')
+  if tonumber(number) > tonumber(last) then
+    held[id] = table.concat({state, number, queue}, ' ')
+    heard[id] = state
+    changes[before] = (changes[before] or 0) - 1
+    changes[state] = (changes[state] or 0) + 1
+    if state ~= 'completed' and state ~= 'pending' then
+      redis.call('HSETNX', record, 'failure', table.concat({state, queue, id}, ' '))
     end
+  end
+end
+
+local written = {}
+for id in pairs(heard) do
+  written[#written + 1] = id
+  written[#written + 1] = held[id]
+end
+if #written > 0 then
+  redis.call('HSET', jobs, unpack(written))
+end
+changes.pending = nil
+for name, change in pairs(changes) do
+  if change ~= 0 then
+    redis.call('HINCRBY', record, name, change)
+  end
+end
+if changes.total > 0 then
+  redis.call('HSET', record, 'queue:' .. queue, 1)
+end
+if redis.call('EXISTS', added) == 1 then
+  for id, state in pairs(heard) do
     if state ~= 'pending' then
-      redis.call('HINCRBY', record, state, 1)
       redis.call('HDEL', added, id)
       forget_unsent(id)
-      if state ~= 'completed' then
-        redis.call('HSETNX', record, 'failure', table.concat({state, queue, id}, ' '))
-      end
     end
   end
 end

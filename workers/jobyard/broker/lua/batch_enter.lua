@@ -24,18 +24,22 @@ elseif redis.call('HEXISTS', record, 'stopped') == 1 then
   return {'stopped'}
 end
 
-local reply = {'open'}
+local reply, new, queues = {'open'}, 0, {}
 for i = 4 + fields, #ARGV, 2 do
   local id, queue = ARGV[i], ARGV[i + 1]
   if redis.call('HSETNX', jobs, id, 'pending 0 ' .. queue) == 1 then
-    redis.call('HINCRBY', record, 'total', 1)
-    redis.call('HSET', record, 'queue:' .. queue, 1)
+    new = new + 1
+    queues[queue] = true
     if adder ~= '' then
       redis.call('HSET', added, id, adder)
     end
   elseif string.sub(redis.call('HGET', jobs, id), 1, 8) ~= 'pending ' then
     reply[#reply + 1] = id
   end
+end
+redis.call('HINCRBY', record, 'total', new)
+for queue in pairs(queues) do
+  redis.call('HSET', record, 'queue:' .. queue, 1)
 end
 if redis.call('HEXISTS', record, 'sealed') == 0 then
   -- Whoever makes it may never come back.
