@@ -13,7 +13,7 @@ import pytest
 
 import jobyard
 from jobyard.batch import Batch, BatchClosed, RunningBatch
-from jobyard.broker import JobyardBroker, outbox
+from jobyard.broker import JobyardBroker, notices
 from jobyard.broker.delivery import Again, Delivery
 from jobyard.broker.errors import BrokerUnavailableError
 from jobyard.broker.link import Link
@@ -39,8 +39,8 @@ def called(broker: JobyardBroker, queue: str = "calls") -> list[str]:
 
 @pytest.fixture
 def undelivered(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Workers are killed before they deliver any letter, until this is called."""
-    monkeypatch.setattr(outbox.Postman, "deliver", lambda postman, queues: None)
+    """Workers are killed before they deliver any notice, until this is called."""
+    monkeypatch.setattr(notices.Courier, "deliver", lambda courier, queues: None)
     return monkeypatch.undo
 
 
@@ -130,7 +130,7 @@ def test_two_may_deliver_at_once_and_one_of_them_be_late(
     undelivered: Callable[[], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The late one has read the letters, and brings them when everything they say is long past."""
+    """The late one has read the notices, and brings them when everything they say is long past."""
     broker.configure("calls", QueuePolicy(completed=0))
     batch = make(message("q", job_id="bad"))
     worker = hand()
@@ -163,7 +163,7 @@ def test_two_may_deliver_at_once_and_one_of_them_be_late(
     assert called(broker) == []
 
 
-def test_letters_count_once_whoever_sends_them_twice(
+def test_notices_count_once_whoever_sends_them_twice(
     broker: JobyardBroker, hand: Callable[..., Hand], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = Link.call
@@ -218,12 +218,12 @@ def test_a_worker_goes_on_and_tells_later_when_redis_was_away(
         raise BrokerUnavailableError("on purpose")
 
     with monkeypatch.context() as patch:
-        patch.setattr(outbox, "deliver", away)
+        patch.setattr(notices, "deliver", away)
         worker.done(worker.fetch_one())
-        assert worker.dispatcher._postman.waiting
+        assert worker.dispatcher._courier.waiting
     worker.done(worker.fetch_one())
     eventually(lambda: worker.fetch() == [] and called(broker) == ["success", "complete"], what="it told it")
-    assert not worker.dispatcher._postman.waiting
+    assert not worker.dispatcher._courier.waiting
     assert batch.status().succeeded
 
 

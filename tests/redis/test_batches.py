@@ -313,7 +313,7 @@ def test_a_record_is_kept_for_a_time_after_the_end(broker: JobyardBroker, hand: 
     client.delete(record, jobs)
     # Who comes too late is heard by nobody, and nothing is kept of it.
     worker.done(worker.fetch_one())
-    assert client.exists(record, jobs, broker.keys("q")["outbox"]) == 0
+    assert client.exists(record, jobs, broker.keys("q")["notices"]) == 0
 
 
 def test_what_can_be_no_batch_is_refused(broker: JobyardBroker) -> None:
@@ -380,4 +380,4 @@ def test_jobs_that_are_in_no_batch_leave_nothing(broker: JobyardBroker, hand: Ca
     worker.bury(worker.fetch_one())
     assert look_up(broker, broker.inspector.jobs("q", "waiting")[0].id).state == "waiting"
     keys = broker.keys("q")
-    assert broker.server.client().exists(keys["batched"], keys["outbox"]) == 0
+    assert broker.server.client().exists(keys["batched"], keys["notices"]) == 0

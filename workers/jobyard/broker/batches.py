@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from jobyard.broker.delivery import FollowUp
-from jobyard.broker.outbox import callback_fields, deliver, home_of
+from jobyard.broker.notices import callback_fields, deliver, home_of
 from jobyard.broker.paging import pages
 from jobyard.broker.scripts import Argument, script
 

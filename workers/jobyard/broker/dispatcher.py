@@ -18,7 +18,7 @@ from jobyard.broker.errors import BrokerError
 from jobyard.broker.exchange import Answer, Exchange
 from jobyard.broker.journal import Journal
 from jobyard.broker.link import Link
-from jobyard.broker.outbox import Postman
+from jobyard.broker.notices import Courier
 from jobyard.broker.paging import pages
 from jobyard.broker.scripts import script
 from jobyard.broker.wakeup import LONGEST, ClusterWaiter, Waiter
@@ -76,7 +76,7 @@ class Dispatcher:
             for group in groups
         ]
         self._by_queue = {name: exchange for exchange in self._exchanges for name in exchange.queues}
-        self._postman = Postman(broker)
+        self._courier = Courier(broker)
         self._turn = 0
         self._resting = True
         keys = [broker.keys(name) for name in queues]
@@ -115,9 +115,9 @@ class Dispatcher:
             self.appetite.begin(time.monotonic())
         # A longer silence is taken for an outage of Redis, see exchange.lua.
         whole.wait = min(whole.wait or LONGEST, self.lease / 3)
-        if whole.posted or self._postman.waiting:
-            self._postman.deliver(whole.posted)
-            if self._postman.waiting:
+        if whole.posted or self._courier.waiting:
+            self._courier.deliver(whole.posted)
+            if self._courier.waiting:
                 whole.wait = min(whole.wait, 1.0)
         return whole
 
@@ -202,7 +202,7 @@ class Dispatcher:
                     self.held[id(delivery)] = delivery
                 self.buffer.extend(answer.deliveries)
         if whole.posted:
-            self._postman.deliver(whole.posted)
+            self._courier.deliver(whole.posted)
         return whole
 
     def renew(self, older_than: float = 0.0) -> tuple[list[Delivery], list[Delivery]]:
@@ -242,6 +242,6 @@ class Dispatcher:
         self.waiter.stop()
         self.waiter.close()
         self._renewals.close()
-        self._postman.close()
+        self._courier.close()
         for exchange in self._exchanges:
             exchange.close()

@@ -32,7 +32,7 @@ class Answer:
         wait: seconds that an idle caller may block at most; None: until it is woken.
         evicted: how many dead letters had to go because of the retention policy.
         stale: how many operations came too late, since the job was no longer ours.
-        posted: queues that have something for batches, see `outbox`.
+        posted: queues that have something for batches, see `notices`.
     """
 
     deliveries: list[Delivery] = field(default_factory=list)

@@ -37,7 +37,7 @@ FIELDS: Final = (
     "expires",  # ZSET  job that must have started or ended, or unique key that ends, by that time in ms
     "tags",  # ZSET  tag and id, by name: every job that has the tag, wherever it is
     "batched",  # HASH  id → the batch that it belongs to, for jobs that belong to one
-    "outbox",  # ZSET  what batches must hear, by number: batch, state and id, or whom a batch calls
+    "notices",  # ZSET  what batches must hear, by number: batch, state and id, or whom a batch calls
     "failures",  # HASH  fingerprint → JSON of the failure group; fingerprint and " dead" → how many dead letters it has
     "failures_seen",  # ZSET  fingerprint → when it was last seen, in ms
     "letters",  # HASH  id of a dead letter → fingerprint of its last error

@@ -8,7 +8,7 @@
 --@include position
 --@include wake
 --@include traits
---@include outbox
+--@include notices
 --@include retention
 --@include arrive
 if not redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1]) then

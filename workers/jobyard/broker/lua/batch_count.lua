@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
--- A batch hears what has become of its jobs. A letter that comes again, or that a later one has overtaken, changes nothing.
+-- A batch hears what has become of its jobs. A notice that comes again, or that a later one has overtaken, changes nothing.
 --   KEYS  1: its record   2: its jobs   3: those that are being added (see verdict.lua); then the keys of the batch's home queue
---   ARGV  1: the batch's name   2: the queue that the letters come from   then id, number of the letter and state of each job
+--   ARGV  1: the batch's name   2: the queue that the notices come from   then id, number of the notice and state of each job
 --   Reply 1 if the batch calls somebody, else 0
 --@include queue
 --@include clock
---@include outbox
+--@include notices
 --@include verdict
 local q, batch, queue = queue_at(4), ARGV[1], ARGV[2]
 if redis.call('EXISTS', record) == 0 then

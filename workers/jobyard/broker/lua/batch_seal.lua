@@ -6,7 +6,7 @@
 --   Reply {1 if the batch is cancelled, else 0, 1 if it calls somebody, else 0}
 --@include queue
 --@include clock
---@include outbox
+--@include notices
 --@include verdict
 local q, batch = queue_at(4), ARGV[1]
 if redis.call('EXISTS', record) == 0 then

@@ -8,7 +8,7 @@
 --@include clock
 --@include wake
 --@include traits
---@include outbox
+--@include notices
 --@include leave
 local q = queue_at(1)
 

@@ -7,7 +7,7 @@
 --@include clock
 --@include wake
 --@include traits
---@include outbox
+--@include notices
 --@include retention
 --@include leave
 local q = queue_at(1)

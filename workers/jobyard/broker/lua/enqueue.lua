@@ -12,7 +12,7 @@
 --@include position
 --@include wake
 --@include traits
---@include outbox
+--@include notices
 --@include retention
 --@include rates
 --@include arrive

@@ -23,7 +23,7 @@
 --@include position
 --@include wake
 --@include traits
---@include outbox
+--@include notices
 --@include retention
 --@include rates
 --@include arrive
@@ -71,7 +71,7 @@ if applied_before(KEYS[1], call) then
     end
   end
   for i = 1, count do
-    queues[i].posted = redis.call('EXISTS', queues[i].outbox) == 1
+    queues[i].posted = redis.call('EXISTS', queues[i].notices) == 1
   end
   return answer()
 end

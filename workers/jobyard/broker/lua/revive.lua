@@ -6,7 +6,7 @@
 --@include clock
 --@include position
 --@include wake
---@include outbox
+--@include notices
 --@include retention
 local q = queue_at(1)
 local band = band_of(redis.call('HGET', q.policy, 'ageing'))

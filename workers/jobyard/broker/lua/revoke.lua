@@ -11,7 +11,7 @@
 --@include position
 --@include wake
 --@include traits
---@include outbox
+--@include notices
 --@include retention
 --@include deadline
 --@include leave

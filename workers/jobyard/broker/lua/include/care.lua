@@ -82,5 +82,5 @@ local function look_after(i, q, policy)
     redis.call('HINCRBY', q.counts, 'evicted', evicted)
     reply[3] = reply[3] + evicted
   end
-  q.posted = q.posted or redis.call('EXISTS', q.outbox) == 1
+  q.posted = q.posted or redis.call('EXISTS', q.notices) == 1
 end

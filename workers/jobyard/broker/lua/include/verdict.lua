@@ -1,6 +1,6 @@
 -- What has become of a batch as a whole, and whom that calls: each callback once, and none before all jobs are enqueued.
 --   record  HASH what the batch is; how many of its jobs are completed, dead, cancelled, discarded; what was called when
---   jobs    HASH id → state, number of the letter that said so, queue
+--   jobs    HASH id → state, number of the notice that said so, queue
 --   added   HASH id → the job that adds it: entered, but perhaps not enqueued
 local record, jobs, added = KEYS[1], KEYS[2], KEYS[3]
 local ENDS = {'completed', 'dead', 'cancelled', 'discarded'}
@@ -11,11 +11,11 @@ local function pass_verdict(q, batch)
   if not sealed then
     return
   end
-  local letters = {}
+  local notices = {}
   local function call_once(kind)
     if redis.call('HEXISTS', record, kind .. ':id') == 1
       and redis.call('HSETNX', record, 'called:' .. kind, exact(now)) == 1 then
-      letters[#letters + 1] = table.concat({batch, 'call', kind}, '\0')
+      notices[#notices + 1] = table.concat({batch, 'call', kind}, '\0')
     end
   end
   local counts, gone = redis.call('HMGET', record, unpack(ENDS)), 0
@@ -41,8 +41,8 @@ local function pass_verdict(q, batch)
       redis.call('PERSIST', KEYS[i])
     end
   end
-  if #letters > 0 then
-    post(q, letters)
+  if #notices > 0 then
+    post(q, notices)
   end
 end
 

@@ -1,8 +1,8 @@
 """Brings to batches what they must hear of their jobs, and to queues whom a batch calls.
 
 A batch and its jobs may lie on different nodes of a cluster, which no script can touch together. So the script that ends a job
-leaves a letter in the outbox of the job's queue, and whoever comes next delivers it: workers with their next call, and everybody
-who looks at a batch. Letters are numbered and count once, and they are removed after they were delivered; so whoever delivers
+leaves a notice with the job's queue, and whoever comes next delivers it: workers with their next call, and everybody
+who looks at a batch. Notices are numbered and count once, and they are removed after they were delivered; so whoever delivers
 them may be killed at any point, or be late, and two may do it at once.
 """
 
@@ -27,7 +27,7 @@ from jobyard.broker.scripts import Argument, script
 if TYPE_CHECKING:
     from jobyard.broker.broker import JobyardBroker
 
-#: Letters in one call.
+#: Notices in one call.
 _PAGE: Final = 500
 #: Milliseconds for which it is known that a callback was accepted, should it be sent again: longer than anybody is late.
 _REMEMBERED: Final = 7 * 86_400_000
@@ -64,7 +64,7 @@ def callback_fields(kind: str, job: FollowUp) -> list[Argument]:
 
 
 def deliver(broker: JobyardBroker, queues: Iterable[str], link: Link) -> None:
-    """Deliver all letters of these queues, and those that are written because of them.
+    """Deliver all notices of these queues, and those that are written because of them.
 
     Raises:
         BrokerError: some are not delivered (for sure). They stay where they are.
@@ -77,15 +77,15 @@ def deliver(broker: JobyardBroker, queues: Iterable[str], link: Link) -> None:
 
 
 def _deliver_page(broker: JobyardBroker, queue: str, link: Link) -> list[str]:
-    """Deliver the oldest letters of a queue. Returns the queues that have (perhaps) more."""
-    outbox = broker.keys(queue)["outbox"]
-    rows = link.command(b"ZRANGE", outbox, 0, _PAGE - 1, b"WITHSCORES", key=outbox)
+    """Deliver the oldest notices of a queue. Returns the queues that have (perhaps) more."""
+    notices = broker.keys(queue)["notices"]
+    rows = link.command(b"ZRANGE", notices, 0, _PAGE - 1, b"WITHSCORES", key=notices)
     if not rows:
         return []
     reports: defaultdict[str, list[Argument]] = defaultdict(list)
     calls: list[tuple[str, str]] = []
-    for letter, number in zip(rows[::2], rows[1::2], strict=True):
-        batch_id, what, subject = letter.decode().split("\0", 2)
+    for notice, number in zip(rows[::2], rows[1::2], strict=True):
+        batch_id, what, subject = notice.decode().split("\0", 2)
         if what == "call":
             calls.append((batch_id, subject))
         else:
@@ -99,7 +99,7 @@ def _deliver_page(broker: JobyardBroker, queue: str, link: Link) -> list[str]:
     for batch_id, kind in calls:
         _call(broker, batch_id, kind, link)
     # Not by their names: one of them may have been written anew meanwhile, under a higher number.
-    link.command(b"ZREMRANGEBYSCORE", outbox, b"-inf", rows[-1], key=outbox)
+    link.command(b"ZREMRANGEBYSCORE", notices, b"-inf", rows[-1], key=notices)
     return more
 
 
@@ -108,7 +108,7 @@ def _call(broker: JobyardBroker, batch_id: str, kind: str, link: Link) -> None:
     record = broker.keys(home).batch(name)[0]
     found: list[Any] = link.command(b"HMGET", record, *(f"{kind}:{field}" for field in _FIELDS), key=record)
     if found[0] is None:
-        return  # The batch is forgotten, so this letter is an old one, that somebody was late with.
+        return  # The batch is forgotten, so this notice is an old one, that somebody was late with.
     queue, *job = found
     keys = QueueKeys(broker.namespace, queue.decode())
     registry = layout.registry(broker.namespace)
@@ -118,7 +118,7 @@ def _call(broker: JobyardBroker, batch_id: str, kind: str, link: Link) -> None:
     link.call(script("batch_call"), (mark, *keys.all), (_REMEMBERED, *job))
 
 
-class Postman:
+class Courier:
     """Delivers for one worker process, in whichever of its threads has just spoken to Redis.
 
     While nothing is posted it does nothing at all.

@@ -1,15 +1,15 @@
 -- What batches must hear of their jobs, and whom they call. A batch may lie on another node than its jobs, which no script can
--- touch; so it is kept here, in the script that made it true, until somebody has brought it there (see outbox.py).
+-- touch; so it is kept here, in the script that made it true, until somebody has brought it there (see notices.py).
 
--- `letters` leave in this order. Each has a number of its own, so that who brings them says exactly what may go.
-local function post(q, letters)
-  local last = redis.call('HINCRBY', q.counts, 'letters', #letters)
+-- `notices` leave in this order. Each has a number of its own, so that who brings them says exactly what may go.
+local function post(q, notices)
+  local last = redis.call('HINCRBY', q.counts, 'notices', #notices)
   local numbered = {}
-  for i = 1, #letters do
-    numbered[2 * i - 1] = exact(last - #letters + i)
-    numbered[2 * i] = letters[i]
+  for i = 1, #notices do
+    numbered[2 * i - 1] = exact(last - #notices + i)
+    numbered[2 * i] = notices[i]
   end
-  redis.call('ZADD', q.outbox, unpack(numbered))
+  redis.call('ZADD', q.notices, unpack(numbered))
   q.posted = true
 end
 
@@ -19,14 +19,14 @@ local function tell_batches(q, ids, state)
     return
   end
   local batches = redis.call('HMGET', q.batched, unpack(ids))
-  local letters = {}
+  local notices = {}
   for i = 1, #ids do
     if batches[i] then
-      letters[#letters + 1] = table.concat({batches[i], state, ids[i]}, '\0')
+      notices[#notices + 1] = table.concat({batches[i], state, ids[i]}, '\0')
     end
   end
-  if #letters > 0 then
-    post(q, letters)
+  if #notices > 0 then
+    post(q, notices)
   end
 end
 
