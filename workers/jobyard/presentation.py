@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from jobyard.broker.inspector import Job
+from jobyard.broker.protection import is_encrypted_result
 from jobyard.broker.states import State
 
 Status = Literal["waiting", "parked", "delayed", "active", "completed", "failed", "cancelled"]
@@ -39,6 +40,8 @@ def result_of(job: Job) -> tuple[Any, str | None]:
     encoded = job.encoded_result
     if encoded is None:
         return None, None
+    if is_encrypted_result(encoded):
+        return None, "encrypted: this process has no key for it"
     try:
         return plain(msgspec.json.decode(encoded)), None
     except (msgspec.DecodeError, RecursionError):

@@ -29,6 +29,7 @@ from jobyard.broker.link import Link
 from jobyard.broker.operations import Operations
 from jobyard.broker.paging import pages
 from jobyard.broker.producer import Producer
+from jobyard.broker.protection import Protection
 from jobyard.broker.results import ResultLifetimes, job_results
 from jobyard.broker.server import server
 from jobyard.broker.steps import Steps
@@ -76,12 +77,14 @@ class JobyardBroker(Operations, dramatiq.Broker):
         replicas: int = 1,
         default_priority: int = Priority.NORMAL,
         patience: float = 10.0,
+        protection: Protection | None = None,
         **options: Any,
     ) -> None:
         for name in _NOT_OURS.keys() & options:
             raise TypeError(f"JobyardBroker takes no {name!r}, unlike Dramatiq's RedisBroker: {_NOT_OURS[name]}")
         self.queues: dict[str, QueueKeys] = {}
         self.namespace = namespace
+        self.protection = protection
         self.server = server(url, **options)
         self.default_priority = clamp(default_priority)
         self._producer = Producer(self.server, namespace, patience=patience, durability=durability, replicas=replicas)
@@ -247,7 +250,7 @@ class JobyardBroker(Operations, dramatiq.Broker):
             # What a hook adds to the options stays with the job; what is only said of this attempt doesn't.
             options = {name: value for name, value in delivery.options.items() if name not in OF_ONE_ATTEMPT}
             message = replace(delivery._message, options=options)
-            delivery.again = Again(delay, counted, seal(message, delivery.priority))
+            delivery.again = Again(delay, counted, seal(message, delivery.priority, self.protection))
         hooks.after("after_enqueue", self, delivery, delay)
 
     def enqueue_many(self, messages: Iterable[Message[Any]], *, delay: int | None = None) -> int:
@@ -334,7 +337,12 @@ class JobyardBroker(Operations, dramatiq.Broker):
         if "idempotency_key" in message.options:
             job_id = id_for(str(message.options["idempotency_key"]), message.queue_name)
         return FollowUp(
-            message.queue_name, job_id, seal(message, priority), priority, wait, wishes.pack() if wishes else b""
+            message.queue_name,
+            job_id,
+            seal(message, priority, self.protection, job_id),
+            priority,
+            wait,
+            wishes.pack() if wishes else b"",
         )
 
     def priority_of(self, message: Message[Any]) -> int:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from dramatiq import Message
 
-from jobyard.broker.delivery import LONGEST_DELAY, UNREADABLE
-from jobyard.broker.envelope import seal
+from jobyard.broker.delivery import LONGEST_DELAY
+from jobyard.broker.envelope import UNREADABLE, seal
 from jobyard.broker.inspector import Job
 from jobyard.broker.paging import pages
 from jobyard.broker.scripts import script
@@ -117,9 +117,12 @@ class DeadLetters:
             return False
         if job.actor == UNREADABLE:
             raise ValueError(f"job {job_id!r} can't be read by this process, so its arguments can't be edited")
+        if job.problem is not None:
+            # Whoever edits it vouches for all of it, with the key of this process.
+            raise ValueError(f"job {job_id!r} can't be edited: {job.problem}")
         args, kwargs = edit(job.args, dict(job.kwargs))
         message: Message[Any] = Message(queue, job.actor, tuple(args), kwargs, job.options, job_id, job.created_at or 0)
-        envelope = seal(message, job.priority)
+        envelope = seal(message, job.priority, self._broker.protection)
         revived = self._broker.link.call(script("revive"), self._broker.keys(queue).all, (job_id, 0, envelope))
         self._broker.tell_batches(queue)
         return bool(revived)

@@ -21,11 +21,11 @@ from dramatiq.broker import MessageProxy
 from dramatiq.errors import DecodeError
 from dramatiq.middleware import Shutdown, SkipMessage
 
-from jobyard.broker.envelope import Content, unseal
+from jobyard.broker.envelope import UNREADABLE, Content, glance, unseal
 from jobyard.broker.fingerprint import fingerprint
 from jobyard.broker.job_logs import LONGEST_LINE, LONGEST_LOGGER, Lines, LogLine
+from jobyard.broker.protection import Protection
 from jobyard.errors import Cancelled
-from jobyard.priority import Priority
 
 #: Longest text that is kept of an error, in characters.
 LONGEST_MESSAGE: Final = 2_000
@@ -41,8 +41,6 @@ OF_ONE_ATTEMPT: Final = ("retries", "traceback", "requeue_timestamp")
 
 #: No job waits for more than so many milliseconds (20 years): more is a mistake, and more than Redis can count.
 LONGEST_DELAY: Final = 20 * 366 * 86_400_000
-
-UNREADABLE: Final = "(unreadable)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +112,26 @@ class Delivery(MessageProxy):
     added: Counter[str] | None = None
 
     def __init__(
-        self, queue_name: str, job_id: str, call: int, attempt: int, envelope: bytes, fetched_at: float
+        self,
+        queue_name: str,
+        job_id: str,
+        call: int,
+        attempt: int,
+        envelope: bytes,
+        fetched_at: float,
+        protection: Protection | None = None,
     ) -> None:
         self.failed = False
         self._exception: BaseException | None = None
         self._built: Message[Any] | None = None
         self.error: DecodeError | None = None
         try:
-            content = unseal(envelope)
+            content = unseal(envelope, protection, queue_name, job_id)
         except DecodeError as error:
-            content = Content(UNREADABLE, (), {}, {}, 0, Priority.NORMAL)
+            # Nothing of it, since Dramatiq's own worker would run what it can read.
+            content = Content(UNREADABLE, (), {}, {}, 0, glance(envelope).priority)
             self.error = error
+        self._protection = protection
         self.queue_name = queue_name
         self.message_id = job_id
         self.actor_name, self.args, self.kwargs, self.options, self.message_timestamp, self.priority = content
@@ -235,6 +242,8 @@ class Delivery(MessageProxy):
         if error is None or self.spent:
             return b""
         detail = self._kept_error or describe(error)
+        if self._protection is not None:
+            detail = self._protection.seal_error(detail, self.queue_name, self.message_id)
         return detail[:-1] + b',"final":true}' if self.final else detail
 
     def clear_exception(self) -> None:

@@ -72,7 +72,9 @@ class Dispatcher:
         # One journal: with several exchanges (only on a cluster) its halves would not be delivered together.
         kept = Journal(journal) if journal is not None and len(groups) == 1 else None
         self._exchanges = [
-            Exchange(Link(broker.server, patience=2.0), broker.namespace, group, self.token, lease, kept)
+            Exchange(
+                Link(broker.server, patience=2.0), broker.namespace, group, self.token, lease, kept, broker.protection
+            )
             for group in groups
         ]
         self._by_queue = {name: exchange for exchange in self._exchanges for name in exchange.queues}

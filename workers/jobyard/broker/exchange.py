@@ -17,6 +17,7 @@ from jobyard.broker.delivery import LONGEST_DELAY, Delivery
 from jobyard.broker.journal import Journal
 from jobyard.broker.keys import QueueKeys
 from jobyard.broker.link import Link
+from jobyard.broker.protection import Protection
 from jobyard.broker.scripts import Argument, script
 
 #: Operations of one kind and queue in one call, and jobs fetched by one. Lua's stack bounds both.
@@ -52,6 +53,7 @@ class Exchange:
         token: the worker's name in fences; no spaces.
         lease: seconds.
         journal: where completed jobs stand until they are delivered.
+        protection: opens what is encrypted or signed.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Exchange:
         token: str,
         lease: float,
         journal: Journal | None = None,
+        protection: Protection | None = None,
     ) -> None:
         self._link = link
         self._namespace = namespace
@@ -71,6 +74,7 @@ class Exchange:
         self._lease = int(lease * 1000)
         self._script = script("exchange")
         self._journal = journal
+        self._protection = protection
 
         self._mutex = threading.Lock()  # guards what is collected
         self._done: defaultdict[str, list[Delivery]] = defaultdict(list)
@@ -223,7 +227,7 @@ class Exchange:
         answer.posted += (names[int(number_of_queue) - 1] for number_of_queue in reply[4].split())
         for at in range(5, len(reply), 4):
             queue, job_id, attempt, envelope = reply[at : at + 4]
-            add(Delivery(names[queue - 1], job_id.decode(), number, attempt, envelope, now))
+            add(Delivery(names[queue - 1], job_id.decode(), number, attempt, envelope, now, self._protection))
 
 
 def _end(delivery: Delivery, queue: int) -> tuple[Argument, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from jobyard.broker.delivery import UNREADABLE
+from jobyard.broker.envelope import UNREADABLE
 from jobyard.broker.inspector import Job
 from jobyard.broker.policy import QueuePolicy
 from jobyard.broker.situation import Situation
@@ -247,7 +247,12 @@ def _dead(one: Situation) -> Cause:
     name, words = str(last.get("error", "")), _line(last.get("message"))
     what = f"{name}: {words}" if words else name or "no error is known"
     retry = "Find out why, then retry the dead letter or discard it."
-    if job.actor == UNREADABLE:
+    if name in ("KeyMissingError", "EnvelopeRefusedError"):
+        found = Cause(
+            Reason.UNREADABLE, f"No worker could or would read it: {words}.",
+            "Give the workers the key, then retry it; or discard it.",
+        )  # fmt: skip
+    elif job.actor == UNREADABLE:
         found = Cause(Reason.UNREADABLE, "Its envelope can't be read.", "Set the encoder that wrote it, or discard it.")
     elif name == "Expired":
         found = Cause(

@@ -11,19 +11,18 @@ import msgspec
 from dramatiq.errors import DecodeError
 
 from jobyard.broker import keys as layout
-from jobyard.broker.delivery import UNREADABLE
-from jobyard.broker.envelope import Content, unseal
+from jobyard.broker.envelope import glance, look
 from jobyard.broker.errors import WIRE_ERRORS, BrokerUnavailableError, translate
 from jobyard.broker.filters import JobFilter
 from jobyard.broker.job_logs import JobLogs
 from jobyard.broker.keys import QueueKeys
 from jobyard.broker.policy import QueuePolicy
+from jobyard.broker.protection import PLAIN, Protection
 from jobyard.broker.scripts import script
 from jobyard.broker.search import Page, Search
 from jobyard.broker.server import REPLY_TIMEOUT
 from jobyard.broker.states import PLACES as PLACES
 from jobyard.broker.states import State as State
-from jobyard.priority import Priority
 
 if TYPE_CHECKING:
     from jobyard.broker.broker import JobyardBroker
@@ -50,6 +49,8 @@ class Job:
         cancelling: it is active, and somebody asked to cancel it.
         errors: one entry for each failed attempt: attempt, started_at, ended_at, error, message, traceback, worker.
         progress: the last report: percent, message, counts.
+        problem: why its content can't be read, or must not be trusted; None: nothing is wrong.
+        encrypted: it is encrypted, and this process has no key for it. Then `args` are `(encrypted)`.
     """
 
     id: str
@@ -71,6 +72,8 @@ class Job:
     encoded_result: bytes | None = None
     errors: list[dict[str, Any]] = field(default_factory=list)
     progress: dict[str, Any] | None = None
+    problem: str | None = None
+    encrypted: bool = False
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -157,7 +160,7 @@ class Inspector:
             tally.pop(own, None)
         return QueueStats(
             queue, now, waiting, delayed, parked, active, dead, completed, cancelled, envelopes, due or None,
-            (_content(first).timestamp or None) if first else None, tally, QueuePolicy.from_fields(pairs(policy)),
+            (glance(first).timestamp or None) if first else None, tally, QueuePolicy.from_fields(pairs(policy)),
         )  # fmt: skip
 
     def job(self, job_id: str, *, queue: str | None = None) -> Job | None:
@@ -172,7 +175,7 @@ class Inspector:
         if not ids:
             return []
         rows = self._broker.link.call(script("lookup"), self._keys(queue).all, ids)
-        return [job_of(queue, row) for row in rows if row[1] != b"unknown"]
+        return [job_of(queue, row, self._broker.protection) for row in rows if row[1] != b"unknown"]
 
     def jobs(self, queue: str, state: State, *, offset: int = 0, limit: int = 100) -> list[Job]:
         """One page of the jobs in a state: waiting in the order in which they start, ended ones newest first.
@@ -299,15 +302,16 @@ class Inspector:
         return self._broker.keys(queue)
 
 
-def job_of(queue: str, row: Sequence[Any]) -> Job:
+def job_of(queue: str, row: Sequence[Any], protection: Protection | None) -> Job:
     """A job from a row of `lookup.lua`."""
     job_id, state, score, envelope, run, result, errors, progress, rank, cancelling = row
     name = cast(State, state if isinstance(state, str) else state.decode())
-    content = _content(envelope)
+    name_of_it = job_id.decode()
+    content, problem = look(envelope, protection, queue, name_of_it)
     ms = int(float(score))
     _, _, attempt, started, _ = run.split(b" ") if run else (b"-", b"-", b"0", b"0", b"0")
     return Job(
-        id=job_id.decode(),
+        id=name_of_it,
         queue=queue,
         state=name,
         actor=content.actor_name,
@@ -323,18 +327,24 @@ def job_of(queue: str, row: Sequence[Any]) -> Job:
         worker=run.split(b" ")[0].decode() if run and name == "active" else None,
         position=rank if name == "waiting" else None,
         cancelling=bool(cancelling),
-        encoded_result=result or None,
-        errors=[_json.decode(line) for line in errors.splitlines()],
+        encoded_result=_result(result, protection, queue, name_of_it) if result else None,
+        errors=[_error(line, protection, queue, name_of_it) for line in errors.splitlines()],
         progress=_json.decode(progress) if progress else None,
+        problem=problem,
+        encrypted=problem is not None and envelope[:1] == b"*",
     )
 
 
-def _content(envelope: bytes) -> Content:
+def _result(result: bytes, protection: Protection | None, queue: str, job_id: str) -> bytes:
     try:
-        return unseal(envelope)
+        return (protection or PLAIN).open_result(result, queue, job_id)
     except DecodeError:
-        # People must be able to look at such a job, and to discard it.
-        return Content(UNREADABLE, (), {}, {}, 0, Priority.NORMAL)
+        return result  # As it is: whoever asks for the value is told.
+
+
+def _error(line: bytes, protection: Protection | None, queue: str, job_id: str) -> dict[str, Any]:
+    error: dict[str, Any] = _json.decode(line)
+    return (protection or PLAIN).open_error(error, queue, job_id)
 
 
 def pairs(flat: list[bytes]) -> dict[str, str]:

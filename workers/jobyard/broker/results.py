@@ -16,6 +16,7 @@ from dramatiq.results.result import unwrap_result, wrap_exception
 
 from jobyard.broker.delivery import Delivery
 from jobyard.broker.policy import QueuePolicy
+from jobyard.broker.protection import is_encrypted_result
 
 if TYPE_CHECKING:
     from jobyard.broker.broker import JobyardBroker
@@ -64,9 +65,9 @@ class JobResultBackend(ResultBackend):
                 message.fail()
             else:
                 self._broker.logger.warning("The result of job %s is not kept: %s", message.message_id, error)
-                message.result = encoder.encode(wrap_exception(error))
+                message.result = self._sealed(message, encoder.encode(wrap_exception(error)))
         else:
-            message.result = encoded
+            message.result = self._sealed(message, encoded)
 
     def store_exception(self, message: Any, exception: BaseException, ttl: int) -> None:
         """Nothing to do: the job's history has it."""
@@ -106,6 +107,12 @@ class JobResultBackend(ResultBackend):
             if job is not None and job.ended and job.state != "completed":
                 self._value(job)
 
+    def _sealed(self, message: Delivery, encoded: bytes) -> bytes:
+        protection = self._broker.protection
+        return (
+            encoded if protection is None else protection.seal_result(encoded, message.queue_name, message.message_id)
+        )
+
     def _asked_for(self, message: Delivery) -> bool:
         actor = self._broker.actors.get(message.actor_name)
         return "store_results" in message.options or (actor is not None and "store_results" in actor.options)
@@ -114,12 +121,23 @@ class JobResultBackend(ResultBackend):
         if job.state == "completed":
             if job.encoded_result is None:
                 return None
-            return unwrap_result(dramatiq.get_encoder().decode(job.encoded_result))
+            return decode_result(job.encoded_result)
         if job.state == "cancelled":
             raise ResultFailure("job was cancelled", "Cancelled", "")
         last = job.errors[-1] if job.errors else {}
         error, text = str(last.get("error", "unknown")), str(last.get("message", ""))
         raise ResultFailure(f"actor raised {error}: {text}", error, text)
+
+
+def decode_result(encoded: bytes) -> Any:
+    """What an actor returned.
+
+    Raises:
+        ResultFailure: it could not be kept, or is encrypted with a key that this process doesn't have.
+    """
+    if is_encrypted_result(encoded):
+        raise ResultFailure("the result is encrypted, and this process has no key for it", "KeyMissingError", "")
+    return unwrap_result(dramatiq.get_encoder().decode(encoded))
 
 
 class ResultLifetimes(Middleware):

@@ -262,7 +262,7 @@ class Search:
         found = []
         for member, score, envelope, error in zip(rows[::4], rows[1::4], rows[2::4], rows[3::4], strict=True):
             row = (_id_in(member), place.state, score, envelope, b"", b"", error, b"", -1, b"")
-            found.append(Found(job_of(place.queue, row), Spot(score, member)))
+            found.append(Found(job_of(place.queue, row, self._broker.protection), Spot(score, member)))
         return Glance(found, bool(more), sizes, now)
 
 

@@ -83,7 +83,7 @@ def read(broker: JobyardBroker, job_id: str, queue: str) -> Situation | QueuePol
     policy = QueuePolicy.from_fields(pairs(facts["policy"]))
     if row[1] == b"unknown":
         return policy
-    job = job_of(queue, row)
+    job = job_of(queue, row, broker.protection)
     ahead = facts.get("ahead", [])
     return Situation(
         job=job,

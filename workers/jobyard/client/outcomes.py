@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import dramatiq
 from dramatiq.results import ResultFailure, ResultTimeout
-from dramatiq.results.result import unwrap_result
 
 from jobyard.broker.inspector import Job
+from jobyard.broker.results import decode_result
 from jobyard.errors import JobyardError
 
 
@@ -46,7 +45,7 @@ def value_of(job: Job | None, job_id: str) -> Any:
     if not job.ended:
         raise JobPending(f"job {job_id!r} has not ended yet: it is {job.state}")
     if job.state == "completed":
-        return None if job.encoded_result is None else unwrap_result(dramatiq.get_encoder().decode(job.encoded_result))
+        return None if job.encoded_result is None else decode_result(job.encoded_result)
     if job.state == "cancelled":
         raise JobFailed(job, "Cancelled", "it was cancelled")
     last = job.errors[-1] if job.errors else {}

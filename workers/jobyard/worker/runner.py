@@ -14,10 +14,12 @@ from jobyard.broker import JobyardBroker
 from jobyard.broker.delivery import OF_ONE_ATTEMPT, Again, Delivery
 from jobyard.broker.envelope import seal
 from jobyard.broker.hooks import Hooks
+from jobyard.broker.protection import KeyMissingError
 from jobyard.broker.wishes import milliseconds
 from jobyard.context import enter, leave
 from jobyard.errors import Cancelled, RetryAfter
 from jobyard.worker.interrupts import Seat
+from jobyard.worker.missing_keys import MissingKeys
 from jobyard.worker.tally import Tally
 
 #: A job whose actor this worker doesn't know is offered again after so many milliseconds, since during a roll-out the next
@@ -38,6 +40,7 @@ class Runner:
         self._broker = broker
         self._tally = tally
         self._logger = get_logger(__name__, type(self))
+        self._missing_keys = MissingKeys(UNKNOWN_ACTOR_PATIENCE / 1000)
         self._bind()
 
     def _bind(self) -> None:
@@ -128,7 +131,12 @@ class Runner:
                 self._hooks.after("after_ack", broker, delivery)
 
     def _cannot_run(self, delivery: Delivery) -> None:
-        if delivery.error is None:
+        if isinstance(delivery.error, KeyMissingError):
+            if self._missing_keys.may_wait(delivery.error.key, time.monotonic()):
+                self._logger.warning("Job %s is put off: %s.", delivery.message_id, delivery.error)
+                delivery.again = Again(UNKNOWN_ACTOR_PAUSE, counted=False)
+                return
+        elif delivery.error is None:
             if self._may_wait(delivery):
                 self._logger.info(
                     "Job %s waits for a worker that knows its actor %r.", delivery.message_id, delivery.actor_name
@@ -153,7 +161,7 @@ class Runner:
         if not 0 <= waited < UNKNOWN_ACTOR_PATIENCE:
             options = {name: value for name, value in delivery.options.items() if name not in OF_ONE_ATTEMPT}
             message = replace(delivery._message, options={**options, UNKNOWN_SINCE: now})
-            envelope = seal(message, delivery.priority)
+            envelope = seal(message, delivery.priority, self._broker.protection)
         delivery.again = Again(UNKNOWN_ACTOR_PAUSE, counted=False, envelope=envelope)
         return True
 

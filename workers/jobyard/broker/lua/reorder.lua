@@ -14,7 +14,7 @@ local band = band_of(ageing)
 
 local function priority_of(id)
   local envelope = redis.call('HGET', q.jobs, id) or ''
-  return tonumber(string.match(envelope, '^!(%d+) ') or string.match(envelope, ',%s*(%d+)%s*%]%s*$'))
+  return tonumber(string.match(envelope, '^[!*=](%d+) ') or string.match(envelope, ',%s*(%d+)%s*%]%s*$'))
 end
 
 -- The new position; nil: it stays.

@@ -22,9 +22,11 @@ local function split_priority(score)
   return ms, math.floor((score - ms) * 128 + 0.5)
 end
 
--- The priority of a job that waits is in its envelope, which ends with it (or, with an encoder of the application, begins).
+-- The priority of a job that waits is in its envelope, which ends with it; or begins, after ! (an encoder of the application),
+-- * (encrypted) or = (signed).
 local function priority_of(envelope)
-  return tonumber(string.match(envelope or '', '(%d+)%]$') or string.match(envelope or '', '^!(%d+) ') or 5)
+  envelope = envelope or ''
+  return tonumber(string.match(envelope, '^[!*=](%d+) ') or string.match(envelope, '(%d+)%]$') or 5)
 end
 
 -- A position for comparing jobs of several queues of one worker. With ageing the strict ones count as if they aged as well;
