@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, Final
@@ -48,6 +48,21 @@ _NOT_OURS: Final = {
     "heartbeat_timeout": "leases belong to the worker; see JobyardWorker",
     "dead_message_ttl": "see QueuePolicy.dead_ttl",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What became of a message.
+
+    Attributes:
+        message: with the id that its job has.
+        new: it was accepted. Otherwise its id was known, or `other` stands in its way.
+        other: the id of another job that has its unique key.
+    """
+
+    message: Message[Any]
+    new: bool
+    other: str | None
 
 
 class JobyardBroker(Operations, dramatiq.Broker):
@@ -212,19 +227,27 @@ class JobyardBroker(Operations, dramatiq.Broker):
             BrokerFullError, BrokerRefusedError: it was not accepted.
             ValueError: it can never be accepted.
         """
+        offer = self.offer(message, delay=delay)
+        return offer.message if offer.other is None else offer.message.copy(message_id=offer.other)
+
+    def offer(self, message: Message[Any], *, delay: int | None = None) -> Offer:
+        """As `enqueue`, and tells what became of it."""
         hooks = self.hooks
         hooks.before("before_enqueue", self, message, delay)
         job = self._follow_up(message, delay)
+        new, other = True, None
         if not self._record(job, message):
-            new, others = self._producer.accept(self.keys(job.queue_name), [job])
+            count, others = self._producer.accept(self.keys(job.queue_name), [job])
+            new, other = count > 0, others.get(0)
             if "pipe_target" in message.options:
                 self.steps.note(message)
             if not new:
                 self.logger.info("Job %s is known already: it was not enqueued a second time.", job.job_id)
-            if others or job.job_id != message.message_id:
-                message = message.copy(message_id=others.get(0, job.job_id))
-        hooks.after("after_enqueue", self, message, delay)
-        return message
+            if job.job_id != message.message_id:
+                message = message.copy(message_id=job.job_id)
+        given = message if other is None else message.copy(message_id=other)
+        hooks.after("after_enqueue", self, given, delay)
+        return Offer(message, new, other)
 
     def _record(self, job: FollowUp, message: Message[Any]) -> bool:
         """If a job's end is being decided on this thread, or a running job sends itself: record it. Otherwise False."""

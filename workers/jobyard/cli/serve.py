@@ -38,6 +38,15 @@ def run(
         int | None,
         typer.Option(min=0, max=65535, help="Port [JOBYARD_WEB_PORT]; 0: one that is free. Default: 8080."),
     ] = None,
+    modules: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--import",
+            metavar="MODULE",
+            help="Import these actors, so that what is enqueued for them over REST is checked here, with the path to each wrong "
+            "field. Can be given several times.",
+        ),
+    ] = None,
 ) -> None:
     """Serve the REST API and the dashboard.
 
@@ -57,6 +66,10 @@ def run(
         settings = BrokerSettings()
         # A request should fail before whoever waits for it gives up.
         broker = settings.model_copy(update={"patience": min(1.0, settings.patience)}).make_broker()
+        if modules:
+            from jobyard.worker.loading import load
+
+            broker.actors.update(load(modules, ["."]).actors)
         server = WebServer(broker, read_settings(web_host=host, web_port=port))
     except (JobyardError, ValueError) as error:
         typer.echo(f"jobyard serve: {error}", err=True)

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from jobyard.broker import JobyardBroker
 from jobyard.web import pages
-from jobyard.web.api import dead_letters, events, health, jobs, lists, queues, workers
+from jobyard.web.api import dead_letters, enqueue, events, health, jobs, lists, queues, workers
 from jobyard.web.api.document import describe
 from jobyard.web.backroom import Backroom
 from jobyard.web.desk import Desk
@@ -30,7 +30,7 @@ from jobyard.web.settings import WebSettings
 _logger: Final = logging.getLogger("jobyard.web")
 
 #: In the order in which their addresses are tried: ids of jobs may contain slashes, so they come last.
-_ROUTERS: Final = tuple(one.router for one in (health, queues, dead_letters, workers, events, lists, jobs))
+_ROUTERS: Final = tuple(one.router for one in (health, queues, dead_letters, workers, events, lists, enqueue, jobs))
 
 
 def create_app(broker: JobyardBroker, settings: WebSettings | None = None, *, feed: Feed | None = None) -> ASGIApp:
@@ -114,7 +114,7 @@ async def _http_problem(request: Request, error: Any) -> Response:
 def _methods_at(request: Request) -> list[str]:
     """All that work at an address: Starlette names only those of the first route that fits."""
     fitting = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
-    return sorted({method for route in fitting for method in route.methods or ()})
+    return sorted({method for route in fitting if route.path == fitting[0].path for method in route.methods or ()})
 
 
 async def _internal_problem(request: Request, error: Any) -> Response:

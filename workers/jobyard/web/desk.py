@@ -74,6 +74,11 @@ class Desk:
         """The worker processes that are there."""
         return list_workers(self.broker)
 
+    def now(self) -> int:
+        """The time of Redis, in milliseconds since 1970."""
+        seconds, microseconds = self.broker.link.command(b"TIME")
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
     def job(self, job_id: str, queue: str | None = None) -> Job:
         """One job. In a list of queues that know the id, the first counts.
 

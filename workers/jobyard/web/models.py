@@ -193,6 +193,36 @@ class Workers(WorkerCounts):
     workers: list[Worker]
 
 
+class Enqueued(Model):
+    """A job that was enqueued."""
+
+    job_id: str
+    queue: str
+
+
+class Outcome(Model):
+    """What became of one of several jobs.
+
+    Attributes:
+        outcome: `enqueued`; `known`: there was one with this idempotency key; `duplicate`: another job has its unique key;
+            `rate-limited`: the rate of its queue is used up.
+        job_id, queue: of the job, or of the one that was there already.
+        retry_after: seconds after which it may be accepted.
+    """
+
+    outcome: Literal["enqueued", "known", "duplicate", "rate-limited"]
+    job_id: str | None = None
+    queue: str | None = None
+    retry_after: float | None = None
+
+
+class EnqueuedMany(Model):
+    """How many jobs were enqueued, and the outcome of each, in the order of the request."""
+
+    enqueued: int
+    results: list[Outcome]
+
+
 class Changed(Model):
     """How many jobs a call has changed."""
 
@@ -220,6 +250,10 @@ class Problem(BaseModel):
     status: int
     detail: str
     errors: list[WrongField] | None = None
+    job_id: str | None = None
+    job_status: Status | None = None
+    scope: str | None = None
+    retry_after: float | None = None
 
 
 class Health(Model):
