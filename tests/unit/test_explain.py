@@ -51,6 +51,18 @@ TABLE: list[tuple[str, Situation, Reason, str]] = [
     ),
     ("no worker", situation("waiting", workers=[]), Reason.NO_WORKER, "No worker serves queue 'emails'."),
     (
+        "workers that are not in the register",
+        situation("waiting", workers=[], seen_at=NOW - 4_000),
+        Reason.NEXT,
+        "It is the next one, and a worker is about to take it.",
+    ),
+    (
+        "workers that were there",
+        situation("waiting", workers=[], seen_at=NOW - 40_000),
+        Reason.NO_WORKER,
+        "No worker serves queue 'emails'.",
+    ),
+    (
         "others' workers",
         situation("waiting", workers=[worker(queues=["images"]), worker(draining=True)]),
         Reason.NO_WORKER,

@@ -127,12 +127,12 @@ def _waiting(one: Situation) -> Cause:
     found: Cause | None = None
     if policy.paused:
         found = Cause(Reason.QUEUE_PAUSED, f"Queue {job.queue!r} is paused{behind}.", "Resume the queue.")
-    elif not one.serving:
+    elif not one.serving and not one.served_by_others:
         found = Cause(
             Reason.NO_WORKER, f"No worker serves queue {job.queue!r}{behind}.",
             f"Start a worker: jobyard worker MODULE --queues {job.queue}",
         )  # fmt: skip
-    elif not one.knowing:
+    elif not one.knowing and not one.served_by_others:
         names = _some([worker.name for worker in one.serving])
         found = Cause(
             Reason.ACTOR_NOT_KNOWN,
@@ -163,7 +163,7 @@ def _waiting(one: Situation) -> Cause:
             Reason.BEHIND_OTHERS, f"It is behind {_count(ahead, 'job')} ({_priorities(one)}).",
             "Start more workers if that takes too long.",
         )  # fmt: skip
-    elif all(worker.busy >= worker.threads for worker in one.knowing):
+    elif one.knowing and all(worker.busy >= worker.threads for worker in one.knowing):
         found = Cause(
             Reason.WORKERS_BUSY, f"It is the next one; all workers of its queue are busy ({_workers(one)}).",
             "Start more workers if that takes too long.",

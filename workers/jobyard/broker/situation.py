@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Where the server can't count, so many jobs are looked at.
 _MOST: Final = 1_000
+#: An idle worker asks every 5 s.
+_JUST_NOW: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,7 @@ class Situation:
 
     Attributes:
         workers: the processes that are there, also those that have nothing to do with the job's queue.
+        seen_at: when any worker last asked for jobs of the queue. Those under Dramatiq's own command line are not in `workers`.
         key: whose job it is.
         granted: a rate has given it the time at which it may start.
         expires_at: by when it must have started.
@@ -43,6 +46,7 @@ class Situation:
     now: int
     policy: QueuePolicy = field(default_factory=QueuePolicy)
     workers: list[WorkerInfo] = field(default_factory=list)
+    seen_at: int | None = None
     key: str = ""
     granted: bool = False
     expires_at: int | None = None
@@ -65,6 +69,11 @@ class Situation:
     def serving(self) -> list[WorkerInfo]:
         """The workers that take jobs of its queue."""
         return [one for one in self.workers if self.job.queue in one.queues and not one.draining]
+
+    @property
+    def served_by_others(self) -> bool:
+        """No worker says that it serves the queue, but one has asked for jobs just now."""
+        return not self.serving and self.seen_at is not None and self.now - self.seen_at < _JUST_NOW
 
     @property
     def knowing(self) -> list[WorkerInfo]:
@@ -90,6 +99,7 @@ def read(broker: JobyardBroker, job_id: str, queue: str) -> Situation | QueuePol
         now=int(facts["now"]),
         policy=policy,
         workers=list_workers(broker) if not job.ended else [],
+        seen_at=_time(facts["seen"]),
         key=facts["key"].decode(),
         granted=bool(facts["granted"]),
         expires_at=_time(facts["expires"]),

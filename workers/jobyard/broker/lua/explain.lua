@@ -4,6 +4,7 @@
 --   ARGV  1: id   2: look at so many jobs at most, where they can't be counted by the server
 --   Reply {the job, see look.lua, then name and value of each fact}
 --         now           in ms
+--         seen          in ms: when a worker last asked for jobs of the queue, or renewed; ''
 --         policy        flat list of names and values
 --         key           '' none
 --         granted       '1': it was given the time at which it may start
@@ -42,6 +43,7 @@ local function add(name, value)
 end
 
 local traits = traits_of(q, {id})[1] or {key = ''}
+add('seen', redis.call('HGET', q.counts, 'seen'))
 add('key', traits.key)
 add('granted', traits.granted and '1' or '')
 add('expires', redis.call('ZSCORE', q.expires, 'job\0' .. id))

@@ -72,6 +72,6 @@ for i = 1, #rows, 2 do
   reply[#reply + 1] = member
   reply[#reply + 1] = rows[i + 1]
   reply[#reply + 1] = want ~= '' and redis.call('HGET', q.jobs, id) or ''
-  reply[#reply + 1] = string.match(errors, '.*\n(.*)') or errors
+  reply[#reply + 1] = string.match(errors, '^.*\n(.*)') or errors
 end
 return reply

@@ -28,7 +28,11 @@ local function note_failure(q, id, detail)
     actors[#actors + 1] = actor
   end
   record.actors = #actors > 0 and actors or nil -- An empty table would be written as an object.
-  redis.call('HSET', q.failures, group, cjson.encode(record))
+  local written, text = pcall(cjson.encode, record)
+  if not written then
+    return -- The record was damaged by somebody. An attempt ends all the same.
+  end
+  redis.call('HSET', q.failures, group, text)
   redis.call('ZADD', q.failures_seen, now, group)
   local excess = redis.call('ZCARD', q.failures_seen) - MOST_GROUPS
   if excess > 0 then
@@ -42,7 +46,7 @@ end
 -- A job is dead now: it counts in the group of its last error.
 local function note_death(q, id)
   local errors = redis.call('HGET', q.errors, id) or ''
-  local group = string.match(string.match(errors, '.*\n(.*)') or errors, '"group":"(%w+)"')
+  local group = string.match(string.match(errors, '^.*\n(.*)') or errors, '"group":"(%w+)"')
   if group then
     redis.call('HSET', q.letters, id, group)
     if redis.call('HEXISTS', q.failures, group) == 1 then
