@@ -9,6 +9,7 @@ import dramatiq
 import pytest
 import redis.exceptions as wire
 
+from jobyard.batch import Batch
 from jobyard.broker import JobyardBroker
 from jobyard.broker.dead_letters import DeadFilter
 from jobyard.broker.filters import JobFilter
@@ -57,6 +58,9 @@ def test_the_documented_user_can_do_everything(
     broker.cancel(blocking.message_id)
     eventually(lambda: look_up(broker, blocking.message_id).state == "cancelled", 2)
     eventually(lambda: "delayed" in ends)
+    batch = Batch([work.message("first"), work.message("last")], on_success=work.message("success"), broker=broker)
+    assert batch.enqueue().wait().succeeded
+    eventually(lambda: "success" in ends)
     broker.pause("q")
     broker.configure("q", QueuePolicy(ageing=60, dead=10))
     assert broker.dead_letters.retry_all("q", DeadFilter(error="ValueError"), rate=5) == 1

@@ -227,6 +227,17 @@ def test_a_worker_goes_on_and_tells_later_when_redis_was_away(
     assert batch.status().succeeded
 
 
+def test_a_notice_that_nobody_understands_stops_no_worker(broker: JobyardBroker, hand: Callable[..., Hand]) -> None:
+    batch = make(message("q"))
+    key = broker.keys("q")["notices"]
+    broker.server.client().zadd(key, {b"by hand\0dead\0x": 0})
+    worker = hand()
+    worker.done(worker.fetch_one())
+    assert worker.dispatcher._courier.waiting
+    broker.server.client().zrem(key, b"by hand\0dead\0x")
+    assert batch.status().succeeded
+
+
 # Jobs that add jobs ------------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from jobyard.batch import Batch
 from jobyard.broker import JobyardBroker
 from jobyard.broker.dead_letters import DeadFilter
 from jobyard.broker.delivery import Again, Delivery, FollowUp
@@ -90,6 +91,15 @@ class Walk:
     def enqueue_many(self) -> None:
         with contextlib.suppress(RateLimitExceeded):
             self.broker.enqueue_many([message(self.queue(), job_id=self.job_id(), **self.wishes()) for _ in range(7)])
+
+    def enqueue_batch(self) -> None:
+        """Some of its jobs are known already, in any state, or in another batch."""
+        ids = {self.job_id() for _ in range(4)}
+        jobs = [message(self.queue(), job_id=job_id, **self.wishes()) for job_id in ids]
+        with contextlib.suppress(RateLimitExceeded):
+            Batch(
+                jobs, on_failure=message(self.queue()), on_complete=message(self.queue()), broker=self.broker
+            ).enqueue()
 
     def fetch(self) -> None:
         hand = self.random.choice(self.hands)
@@ -178,6 +188,7 @@ class Walk:
         moves = (
             [self.enqueue] * 8
             + [self.enqueue_many] * 2
+            + [self.enqueue_batch]
             + [self.fetch] * 10
             + [self.settle] * 14
             + [self.renew, self.abandon, self.cancel, self.cancel, self.operate, self.configure]

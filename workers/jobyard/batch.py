@@ -39,6 +39,8 @@ __all__ = ["Batch", "BatchClosed", "BatchFailure", "BatchHandle", "BatchStatus",
 BATCH: Final = "jobyard_batch"
 #: For how long a batch can be looked at after its end.
 RETENTION: Final = timedelta(days=7)
+#: A worker that is killed when it has counted the last end leaves the callbacks to the next one, which needs the record.
+SHORTEST_RETENTION: Final = timedelta(hours=1)
 #: Who waits for a batch looks at it at least every so many seconds.
 _LONGEST_SILENCE: Final = 1.0
 _LONGEST_NAME: Final = 128
@@ -139,8 +141,8 @@ class Batch(BatchHandle):
         tags: for programs.
         name: makes the id together with the batch's home, which is the queue of its first callback, or of its first job.
             None: a new one.
-        retention: for how long the batch can be looked at after its end; and for how long one that was never wholly enqueued
-            is kept.
+        retention: for how long the batch can be looked at after its end, at least an hour; and for how long one that was
+            never wholly enqueued is kept.
         broker: None: Dramatiq's global one.
 
     Raises:
@@ -167,8 +169,8 @@ class Batch(BatchHandle):
         name = name or uuid.uuid4().hex
         if len(name) > _LONGEST_NAME or "\0" in name:
             raise ValueError(f"a batch's name has 1 to {_LONGEST_NAME} characters, none of them NUL, not {name[:80]!r}")
-        if retention <= timedelta(0):
-            raise ValueError(f"a batch is kept for more than no time after its end, not {retention}")
+        if retention < SHORTEST_RETENTION:
+            raise ValueError(f"a batch is kept for at least {SHORTEST_RETENTION} after its end, not {retention}")
         first = next(iter([*callbacks.values(), *self.messages]), None)
         home = check_queue_name(first.queue_name if first is not None else "default")
         super().__init__(f"{home}:{name}", broker=broker)

@@ -149,7 +149,7 @@ class Courier:
                     posted, self._posted = self._posted, set()
                 try:
                     deliver(self._broker, sorted(posted), self._link)
-                except BrokerError as error:
+                except (BrokerError, ValueError) as error:  # A ValueError: somebody has changed keys by hand.
                     self._logger.warning("Batches don't hear of their jobs yet; it is tried again: %s", error)
                     self._not_before = time.monotonic() + _PAUSE
                     with self._mutex:

@@ -12,7 +12,7 @@
 --                     | spent (dead, but it was not run: the attempt doesn't count)
 --             DETAIL  the error as a JSON object, or ''       ENVELOPE  the job's new envelope, or '': unchanged
 --             then the jobs that follow from this one: they are accepted together with its end, or not at all
---   Reply {now in ms, wait in ms, dead letters evicted, stale operations, numbers of queues with an outbox that is not empty,
+--   Reply {now in ms, wait in ms, dead letters evicted, stale operations, numbers of queues that have notices for batches,
 --         then for each job: queue, id, attempt, envelope}
 --         wait: how long an idle caller may block at most before it asks again; 0: until it is woken
 -- Fenced: an operation on a job that this caller's call no longer holds changes nothing and is counted as stale.
