@@ -8,7 +8,7 @@ from jobyard.cli.app import app
 
 #: In the order in which `jobyard --help` shows them.
 COMMANDS = (
-    "up", "worker", "serve", "enqueue", "job", "queue", "dead", "workers", "top", "audit", "imports", "bench",
+    "up", "worker", "serve", "enqueue", "job", "queue", "dead", "workers", "top", "audit", "imports", "bench", "chaos",
 )  # fmt: skip
 
 
