@@ -94,6 +94,15 @@ def test_limits_name_who_holds_the_slots(why: Why, send: Send, at_work: Hand, br
     assert (found.reason, found.facts["running"]) == (Reason.QUEUE_CONCURRENCY, [running])
 
 
+def test_a_job_that_is_held_says_what_is_down(why: Why, at_work: Hand, broker: JobyardBroker) -> None:
+    broker.breakers.open("q", "smtp", 60_000)
+    first, second = (broker.enqueue(message("q", n, dependency="smtp", key="acme")).message_id for n in range(2))
+    assert at_work.ids(5) == []
+    assert why(first).reason == Reason.DEPENDENCY_DOWN
+    assert "'smtp' is switched off" in why(first).sentence
+    assert "1 job before this one" in why(second).sentence
+
+
 def test_rates_say_until_when(why: Why, send: Send, at_work: Hand, broker: JobyardBroker) -> None:
     broker.configure("q", QueuePolicy(rate=1, rate_period=60_000))
     first, second = send(), send()

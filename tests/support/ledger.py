@@ -59,6 +59,8 @@ def _audit_keys(client: Any, keys: QueueKeys, queue: str, active: set[bytes]) ->
     ahead = {traits[job_id][0] for place in ("active", "ready", "scheduled")
              for job_id in client.zrange(keys[place], 0, -1) if job_id in traits}  # fmt: skip
     parked = {row.split(b"\0")[0] for row in client.zrange(keys["parked"], 0, -1)}
+    # … or the breaker of what it depends on.
+    ahead |= {b"\1" + dependency for dependency in client.hkeys(keys["breakers"])}
     assert parked <= ahead, f"queue {queue!r}: parked for ever: {parked - ahead}"
     for unique, value in client.hgetall(keys["unique"]).items():
         mode, _, holder = value.partition(b" ")

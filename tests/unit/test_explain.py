@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from jobyard.broker.breakers import Breaker
 from jobyard.broker.explain import Explanation, Reason, explain, explain_unknown, span
 from jobyard.broker.inspector import Job
 from jobyard.broker.policy import QueuePolicy
@@ -97,6 +98,24 @@ TABLE: list[tuple[str, Situation, Reason, str]] = [
         situation("waiting", policy=ONE_PER_KEY, key="acme", slots=1, holders=["x"]),
         Reason.KEY_CONCURRENCY,
         "Its key 'acme' runs 1 job, which is the key's limit (x).",
+    ),
+    (
+        "dependency is down",
+        situation("parked", parked_ahead=2, breaker=Breaker("emails", "smtp", "open", 5, 3, NOW - 1_000, NOW + 30_000)),
+        Reason.DEPENDENCY_DOWN,
+        "'smtp' has failed 5 times in a row, so its jobs are held, 2 jobs before this one; a job tries it again in 30 s.",
+    ),
+    (
+        "dependency is tried",
+        situation("parked", breaker=Breaker("emails", "smtp", "half-open", 5, 1, NOW - 1_000, probe="x")),
+        Reason.DEPENDENCY_DOWN,
+        "'smtp' has failed 5 times in a row, so its jobs are held; job x is trying it now.",
+    ),
+    (
+        "dependency is switched off",
+        situation("parked", breaker=Breaker("emails", "smtp", "half-open", 0, 1, NOW - 1_000)),
+        Reason.DEPENDENCY_DOWN,
+        "'smtp' is switched off, so its jobs are held; the next job tries it again.",
     ),
     (
         "another key's",

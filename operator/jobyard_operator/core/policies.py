@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobyard.broker.policy import QueuePolicy
 from jobyard_operator.resources.jobqueue import JobQueueSpec
-from jobyard_operator.resources.policy import Fairness, Kept, KeyLimits, Policy, RateLimit, Retention
+from jobyard_operator.resources.policy import CircuitBreaker, Fairness, Kept, KeyLimits, Policy, RateLimit, Retention
 
 
 def queue_policy(spec: JobQueueSpec) -> QueuePolicy:
@@ -13,6 +13,7 @@ def queue_policy(spec: JobQueueSpec) -> QueuePolicy:
     retention = policy.retention or Retention()
     completed, cancelled, dead = (kept or Kept() for kept in (retention.completed, retention.cancelled, retention.dead))
     keys = policy.keys or KeyLimits()
+    breaker = policy.circuit_breaker or CircuitBreaker()
     return QueuePolicy(
         paused=spec.paused,
         ageing=policy.ageing_seconds,
@@ -32,6 +33,9 @@ def queue_policy(spec: JobQueueSpec) -> QueuePolicy:
         key_rate_burst=keys.rate_limit.burst if keys.rate_limit else None,
         rate_mode="reject" if policy.when_rate_exceeded == "Reject" else "hold",
         fair=policy.fairness is not None,
+        breaker_failures=breaker.failures,
+        breaker_pause=_milliseconds(breaker.pause_seconds),
+        breaker_pause_max=_milliseconds(breaker.max_pause_seconds),
         weights={key: float(weight) for key, weight in (policy.fairness.weights or {}).items()} or None
         if policy.fairness
         else None,
@@ -52,6 +56,11 @@ def resource_policy(policy: QueuePolicy) -> Policy:
             (policy.dead, policy.dead_ttl),
         )
     ]
+    breaker = CircuitBreaker(
+        failures=policy.breaker_failures,
+        pause_seconds=_seconds(policy.breaker_pause),
+        max_pause_seconds=_seconds(policy.breaker_pause_max),
+    )
     weights = {key: max(1, round(weight)) for key, weight in (policy.weights or {}).items()}
     return Policy(
         ageing_seconds=_whole(policy.ageing),
@@ -60,6 +69,7 @@ def resource_policy(policy: QueuePolicy) -> Policy:
         keys=keys if keys != KeyLimits() else None,
         when_rate_exceeded="Reject" if policy.rate_mode == "reject" else "Hold",
         fairness=Fairness(weights=weights or None) if policy.fair else None,
+        circuit_breaker=breaker if breaker != CircuitBreaker() else None,
         retention=Retention(completed=kept[0], cancelled=kept[1], dead=kept[2]) if any(kept) else None,
     )
 

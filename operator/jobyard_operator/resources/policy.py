@@ -60,6 +60,22 @@ class Fairness(Model):
     ] = None
 
 
+class CircuitBreaker(Model):
+    """When the jobs of a dependency that fails are held, and for how long. See docs/circuit-breaker.md."""
+
+    failures: Annotated[
+        Int32 | None, Field(ge=1, description="So many failed attempts in a row open the breaker. Default: 5.")
+    ] = None
+    pause_seconds: Annotated[
+        Int32 | None,
+        Field(ge=1, le=_DAY, description="For how long it stays open before one job tries again. Default: 30."),
+    ] = None
+    max_pause_seconds: Annotated[
+        Int32 | None,
+        Field(ge=1, le=_DAY, description="The pause doubles each time that fails, up to this. Default: 600."),
+    ] = None
+
+
 class Policy(Model):
     """What Redis enforces at every fetch, in the whole fleet."""
 
@@ -95,5 +111,8 @@ class Policy(Model):
     fairness: Annotated[
         Fairness | None,
         Field(description="Keys take turns. {} gives all of them the same weight. Not together with ageingSeconds."),
+    ] = None
+    circuit_breaker: Annotated[
+        CircuitBreaker | None, Field(description="When jobs whose dependency fails are held, and for how long.")
     ] = None
     retention: Annotated[Retention | None, Field(description="How long ended jobs are kept.")] = None

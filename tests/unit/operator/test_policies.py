@@ -12,7 +12,7 @@ from jobyard.broker.policy import QueuePolicy
 from jobyard_operator.core.policies import queue_policy, resource_policy
 from jobyard_operator.resources import JobQueue
 from jobyard_operator.resources.jobqueue import JobQueueSpec
-from jobyard_operator.resources.policy import Fairness, Kept, KeyLimits, Policy, RateLimit, Retention
+from jobyard_operator.resources.policy import CircuitBreaker, Fairness, Kept, KeyLimits, Policy, RateLimit, Retention
 
 counts = st.none() | st.integers(1, 100_000)
 rates = st.none() | st.builds(
@@ -24,6 +24,10 @@ fairness = st.builds(
     Fairness, weights=st.none() | st.dictionaries(st.text("abc", min_size=1), st.integers(1, 1000), min_size=1)
 )
 keys = st.builds(KeyLimits, concurrency=counts, rate_limit=rates).filter(lambda limits: limits != KeyLimits())
+seconds = st.none() | st.integers(1, 86_400)
+breakers = st.builds(CircuitBreaker, failures=counts, pause_seconds=seconds, max_pause_seconds=seconds).filter(
+    lambda breaker: breaker != CircuitBreaker()
+)
 policies = st.builds(
     Policy,
     concurrency=counts,
@@ -31,6 +35,7 @@ policies = st.builds(
     keys=st.none() | keys,
     when_rate_exceeded=st.sampled_from(["Hold", "Reject"]),
     retention=st.none() | retention,
+    circuit_breaker=st.none() | breakers,
 ) | st.builds(Policy, ageing_seconds=counts)
 
 

@@ -100,6 +100,7 @@ class Delivery(MessageProxy):
         fetched_at, started_at: `time.monotonic()` of this process; started_at is 0 while it is not started.
         cancelled: somebody asked to cancel the job, or its deadline is over.
         late: its deadline is over.
+        outage: it failed, and the service that it depends on may be to blame.
         lost: the lease is gone, somebody else may run the job; what this run ends with will not count.
         error: set instead of a content where the envelope can't be read.
         beat_at: `time.monotonic()` of the job's last sign of life.
@@ -153,6 +154,7 @@ class Delivery(MessageProxy):
         self.started_at = 0.0
         self.cancelled = False
         self.late = False
+        self.outage = False
         self.lost = False
         self.reporter: Callable[[Delivery, bytes], None] | None = None
         self._reported_at = 0.0

@@ -239,12 +239,13 @@ def _end(delivery: Delivery, queue: int) -> tuple[Argument, ...]:
         delay, envelope = min(max(0, again.delay), LONGEST_DELAY), again.envelope or b""
     else:
         delay, envelope = 0, b""
+    against = b"+" if delivery.outage and outcome in ("retry", "dead") else b""
     return (
         b"end",
         queue,
         delivery.message_id,
         delivery.call,
-        outcome,
+        outcome.encode() + against,
         delivery.priority,
         delay,
         b"" if outcome in ("completed", "later") else delivery.error_detail(),

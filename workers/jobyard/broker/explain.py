@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from jobyard.broker.breakers import Breaker
 from jobyard.broker.envelope import UNREADABLE
 from jobyard.broker.inspector import Job
 from jobyard.broker.policy import QueuePolicy
@@ -26,6 +27,7 @@ class Reason(StrEnum):
     KEY_CONCURRENCY = "KeyConcurrency"
     KEY_RATE = "KeyRate"
     FAIR_TURN = "FairTurn"
+    DEPENDENCY_DOWN = "DependencyDown"
     BEHIND_OTHERS = "BehindOthers"
     WORKERS_BUSY = "WorkersBusy"
     NEXT = "Next"
@@ -178,9 +180,30 @@ def _parked(one: Situation) -> Cause:
             Reason.QUEUE_PAUSED, f"Queue {one.job.queue!r} is paused; besides, it waits for a slot of {one.key!r}{behind}.",
             "Resume the queue.",
         )  # fmt: skip
+    if one.breaker is not None:
+        return _held(one, one.breaker)
     if _key_is_full(one):
         return Cause(Reason.KEY_CONCURRENCY, f"{_key_words(one)}{behind}.", _KEY_ADVICE)
     return Cause(Reason.KEY_CONCURRENCY, f"It waits for a job of its key {one.key!r} that comes before it{behind}.")
+
+
+def _held(one: Situation, breaker: Breaker) -> Cause:
+    what = (
+        f"{breaker.dependency!r} has failed {_count(breaker.failures, 'time')} in a row"
+        if breaker.failures
+        else (f"{breaker.dependency!r} is switched off")
+    )
+    if breaker.probe is not None:
+        then = f"job {breaker.probe} is trying it now"
+    elif breaker.probe_at is not None and breaker.probe_at > one.now:
+        then = f"a job tries it again in {span(breaker.probe_at - one.now)}"
+    else:
+        then = "the next job tries it again"
+    behind = f", {_count(one.parked_ahead, 'job')} before this one" if one.parked_ahead else ""
+    return Cause(
+        Reason.DEPENDENCY_DOWN, f"{what}, so its jobs are held{behind}; {then}.",
+        "When it works again, close its circuit breaker, or wait for the next try.", breaker.since,
+    )  # fmt: skip
 
 
 def _delayed(one: Situation) -> Cause:

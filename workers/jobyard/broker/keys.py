@@ -42,6 +42,7 @@ FIELDS: Final = (
     "failures_seen",  # ZSET  fingerprint → when it was last seen, in ms
     "letters",  # HASH  id of a dead letter → fingerprint of its last error
     "logs",  # HASH  id → what the job has logged, see lua/include/logs.lua
+    "breakers",  # HASH  dependency → state of its circuit breaker, where it has failed of late
 )
 
 _queue_name = re.compile(r"[A-Za-z_][A-Za-z0-9._/-]{0,127}")

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from jobyard.broker import keys as layout
 from jobyard.broker.batches import Batches
+from jobyard.broker.breakers import Breakers
 from jobyard.broker.bulk import Bulk
 from jobyard.broker.dead_letters import DeadLetters
 from jobyard.broker.delivery import Completed
@@ -56,6 +57,11 @@ class Operations(ABC):
     def batches(self) -> Batches:
         """The records of batches; see `jobyard.Batch`."""
         return Batches(cast("JobyardBroker", self))
+
+    @cached_property
+    def breakers(self) -> Breakers:
+        """The circuit breakers of what jobs depend on."""
+        return Breakers(cast("JobyardBroker", self))
 
     @cached_property
     def dead_letters(self) -> DeadLetters:

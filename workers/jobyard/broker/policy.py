@@ -34,6 +34,9 @@ class QueuePolicy(BaseModel):
         rate, rate_period, rate_burst: so many jobs start in a period (milliseconds, default 1,000), evenly spaced, but so many
             (default 1) may start at once after a pause. None: no limit.
         key_rate, key_rate_period, key_rate_burst: the same for the jobs of one key.
+        breaker_failures: so many failed attempts in a row open the circuit breaker of their dependency. Default 5.
+        breaker_pause, breaker_pause_max: milliseconds for which it stays open before one job tries; doubled each time that fails,
+            up to the maximum. Default 30,000 and 600,000.
         rate_mode: `hold` (the default): a job that exceeds a rate waits for its slot; `reject`: it is not accepted.
         fair: keys take turns, in proportion to `weights`; a key with many jobs doesn't delay the others. Not with ageing.
         weights: by key; those that are not named have 1.
@@ -58,6 +61,9 @@ class QueuePolicy(BaseModel):
     key_rate_period: Period | None = None
     key_rate_burst: Count | None = None
     rate_mode: Literal["hold", "reject"] | None = None
+    breaker_failures: Count | None = None
+    breaker_pause: Period | None = None
+    breaker_pause_max: Period | None = None
     fair: bool | None = None
     weights: dict[str, Annotated[float, Field(ge=0.01, le=1000)]] | None = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from jobyard.broker.breakers import Breaker, breaker_of
 from jobyard.broker.inspector import Job, job_of, pairs
 from jobyard.broker.policy import QueuePolicy
 from jobyard.broker.scripts import script
@@ -39,7 +40,8 @@ class Situation:
         queue_rate_at, key_rate_at: the next start that the rates allow.
         ahead: waiting: how many jobs of each priority stand before it.
         ahead_read: of how many of them the priority is known.
-        parked_ahead: parked: how many jobs of its key stand before it.
+        parked_ahead: parked: how many jobs that are parked for the same reason stand before it.
+        breaker: parked: the breaker of what it depends on, if it is held for that. How many it holds is not told.
     """
 
     job: Job
@@ -64,6 +66,7 @@ class Situation:
     ahead: dict[int, int] = field(default_factory=dict)
     ahead_read: int = 0
     parked_ahead: int = 0
+    breaker: Breaker | None = None
 
     @property
     def serving(self) -> list[WorkerInfo]:
@@ -117,6 +120,9 @@ def read(broker: JobyardBroker, job_id: str, queue: str) -> Situation | QueuePol
         ahead={int(priority): int(count) for priority, count in zip(ahead[::2], ahead[1::2], strict=True)},
         ahead_read=facts.get("ahead_read", 0),
         parked_ahead=facts.get("parked_ahead", 0),
+        breaker=breaker_of(queue, facts["dependency"].decode(), facts["breaker"].decode())
+        if facts.get("breaker")
+        else None,
     )
 
 

@@ -10,7 +10,7 @@ From the message's options, else from its actor's:
 - `deadline`: milliseconds (or a timedelta) after which no attempt starts and a running one is stopped; then it becomes a dead
   letter, too.
 - `tags`: up to 16 short texts by which it can be found. On an actor also a function of all arguments that returns them.
-- `dependency`: the name of the service outside that it needs, "smtp" for instance.
+- `dependency`: the name of the service outside that it needs, "smtp" for instance. While that fails, its jobs are held.
 - `heartbeat_timeout`: milliseconds (or a timedelta) after which a running job that gives no sign of life is interrupted. That is
   the worker's part.
 - `idempotency_key`: makes the job's id, so that sending it again gives the first job and its result.
@@ -33,7 +33,9 @@ from typing import Any, Final
 import msgspec
 from dramatiq import Actor, Message
 
-OPTIONS: Final = frozenset({"key", "unique", "unique_until", "debounce", "expires", "deadline", "tags", "dependency"})
+OPTIONS: Final = frozenset(
+    {"key", "unique", "unique_until", "debounce", "expires", "deadline", "tags", "dependency", "breaker_errors"}
+)
 LONGEST_KEY: Final = 256
 LONGEST_TAG: Final = 64
 MOST_TAGS: Final = 16
@@ -125,9 +127,9 @@ def _text(
     if found is None:
         return ""
     text = str(found)
-    if "\0" in text or len(text) > LONGEST_KEY:
+    if "\0" in text or text[:1] == "\1" or len(text) > LONGEST_KEY:
         raise ValueError(
-            f"{name} of a job is a text of at most {LONGEST_KEY} characters without NUL, not {text[:80]!r}"
+            f"{name} of a job is a text of at most {LONGEST_KEY} characters without control characters, not {text[:80]!r}"
         )
     return text
 

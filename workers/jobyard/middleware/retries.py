@@ -13,6 +13,7 @@ from dramatiq.middleware.retries import DEFAULT_MAX_BACKOFF
 
 from jobyard.broker.delivery import Delivery
 from jobyard.errors import Cancelled, DeadlineExceeded, PayloadError, PermanentError, RetryAfter
+from jobyard.middleware.dependencies import is_outage
 from jobyard.retry import RetryPolicy
 
 
@@ -59,6 +60,9 @@ class JobRetries(Retries):
         ours = isinstance(message, Delivery)
         if ours and (message.again is not None or isinstance(exception, Shutdown)):
             return  # It is enqueued again already; or it goes back, and the attempt doesn't count.
+        if ours:
+            actor = broker.actors.get(message.actor_name)
+            message.outage = is_outage(exception, message.options, {} if actor is None else actor.options)
         if isinstance(exception, RetryAfter):
             self._again(broker, message, int(exception.seconds * 1000), counted=False)
             return

@@ -9,6 +9,7 @@
 --@include wake
 --@include traits
 --@include notices
+--@include breakers
 --@include leave
 local q = queue_at(1)
 

@@ -9,6 +9,7 @@
 --@include traits
 --@include notices
 --@include retention
+--@include breakers
 --@include leave
 local q = queue_at(1)
 local place = q[ARGV[1]]

@@ -10,6 +10,7 @@
 --           end  Q ID CALL OUTCOME PRIORITY DELAY DETAIL RESULT ENVELOPE COUNT (Q ID ENVELOPE PRIORITY DELAY WISHES)...
 --             OUTCOME completed | retry (in DELAY ms) | later (the same, but the attempt doesn't count) | cancelled | dead
 --                     | spent (dead, but it was not run: the attempt doesn't count)
+--                     | retry+ | dead+ (the same, and it counts against the dependency of the job)
 --             DETAIL  the error as a JSON object, or ''       ENVELOPE  the job's new envelope, or '': unchanged
 --             then the jobs that follow from this one: they are accepted together with its end, or not at all
 --   Reply {now in ms, wait in ms, dead letters evicted, stale operations, numbers of queues that have notices for batches,
@@ -28,6 +29,7 @@
 --@include rates
 --@include arrive
 --@include deadline
+--@include breakers
 --@include leave
 --@include complete
 --@include logs
@@ -115,6 +117,7 @@ for i = 1, fetching do
   if policy.paused ~= '1' and not overdue[i] and redis.call('EXISTS', queues[i].ready) == 1 then
     open[#open + 1] = i
     ageing = math.max(ageing, tonumber(policy.ageing) or 0)
+    policy.limited = policy.limited or has_breakers(queues[i])
     limited = limited or policy.limited
   end
 end
@@ -142,6 +145,9 @@ for i = 1, fetching do
     end
     if blocked[i] and blocked[i] < math.huge then
       due = math.min(due or math.huge, blocked[i])
+    end
+    if breakers_at[i] then
+      due = math.min(due or math.huge, breakers_at[i])
     end
     local expires = redis.call('ZRANGE', q.expires, 0, 0, 'WITHSCORES')[2]
     if expires then

@@ -19,7 +19,8 @@
 --         queue_rate_at, key_rate_at   in ms: the next start that the rates allow; ''
 --         ahead         waiting: flat list of priorities and how many jobs of each stand before it
 --         ahead_read    waiting: of how many jobs before it the priority is known
---         parked_ahead  parked: how many jobs of its key stand before it
+--         parked_ahead  parked: how many jobs that are parked for the same reason stand before it
+--         dependency, breaker   parked: what it depends on and the record of its breaker, if it is held for that
 --@include queue
 --@include clock
 --@include position
@@ -42,7 +43,7 @@ local function add(name, value)
   reply[#reply + 1] = value or ''
 end
 
-local traits = traits_of(q, {id})[1] or {key = ''}
+local traits = traits_of(q, {id})[1] or {key = '', dependency = ''}
 add('seen', redis.call('HGET', q.counts, 'seen'))
 add('key', traits.key)
 add('granted', traits.granted and '1' or '')
@@ -111,13 +112,18 @@ if state == 'waiting' then
   add('ahead', ahead)
   add('ahead_read', read)
 elseif state == 'parked' then
-  local before = 0
-  for _, row in ipairs(redis.call('ZRANGEBYLEX', q.parked, '[' .. traits.key .. '\0', '(' .. traits.key .. '\1')) do
-    if string.match(row, '^[^%z]*%z[^%z]*%z(.*)$') == id then
-      break
+  for _, key in ipairs(parking_keys(traits)) do
+    local before = 0
+    for _, row in ipairs(redis.call('ZRANGEBYLEX', q.parked, '[' .. key .. '\0', '(' .. key .. '\1')) do
+      if string.match(row, '^[^%z]*%z[^%z]*%z(.*)$') == id then
+        add('parked_ahead', before)
+        if key ~= traits.key then
+          add('dependency', traits.dependency)
+          add('breaker', redis.call('HGET', q.breakers, traits.dependency))
+        end
+      end
+      before = before + 1
     end
-    before = before + 1
   end
-  add('parked_ahead', before)
 end
 return reply

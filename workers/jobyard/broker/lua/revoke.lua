@@ -14,6 +14,7 @@
 --@include notices
 --@include retention
 --@include deadline
+--@include breakers
 --@include leave
 --@include complete
 local q = queue_at(1)

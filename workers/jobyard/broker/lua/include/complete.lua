@@ -1,5 +1,6 @@
 -- Jobs that are active now are done. `results` is a flat list of ids and results, for those that have one.
 local function complete(q, policy, ids, results)
+  dependencies_work(q, ids)
   leave_active(q, ids)
   tell_batches(q, ids, 'completed')
   release_unique(q, ids, 'end')

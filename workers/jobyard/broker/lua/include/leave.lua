@@ -92,6 +92,7 @@ end
 
 local function leave_active(q, ids)
   redis.call('ZREM', q.active, unpack(ids))
+  probes_left(q, ids)
   if free_slots(q, ids) > 0 then
     wake(q)
   end

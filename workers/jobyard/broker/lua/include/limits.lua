@@ -29,7 +29,10 @@ local function take_limited(i, most)
     end
     local job = traits_of(q, {id})[1]
     local key = job and job.key ~= '' and job.key
-    if key and policy.key_concurrency
+    local dependency = job and job.dependency ~= '' and job.dependency
+    if dependency and breaker_holds(q, dependency) then
+      park(q, HELD .. dependency, position, id)
+    elseif key and policy.key_concurrency
       and (tonumber(redis.call('HGET', q.slots, key)) or 0) + (starting[key] or 0) >= policy.key_concurrency then
       park(q, key, position, id)
     else
@@ -48,6 +51,9 @@ local function take_limited(i, most)
         end
         if key then
           starting[key] = (starting[key] or 0) + 1
+        end
+        if dependency then
+          breaker_tries(q, dependency, id)
         end
         ids[#ids + 1] = id
         positions[#positions + 1] = position

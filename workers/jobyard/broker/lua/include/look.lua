@@ -4,20 +4,22 @@ local PLACES = {
   {'cancelled', 'cancelled'},
 }
 
--- The ids of the jobs that are parked for a key. Kept for this call: a page may be all of one key.
+-- The ids of the jobs that are parked under a key. Kept for this call: a page may be all of one key.
 local parked = {}
 local function is_parked(id)
   local job = redis.call('EXISTS', q.parked) == 1 and traits_of(q, {id})[1]
-  if not job or job.key == '' then
-    return false
-  end
-  if not parked[job.key] then
-    parked[job.key] = {}
-    for _, row in ipairs(redis.call('ZRANGEBYLEX', q.parked, '[' .. job.key .. '\0', '(' .. job.key .. '\1')) do
-      parked[job.key][string.match(row, '^[^%z]*%z[^%z]*%z(.*)$')] = true
+  for _, key in ipairs(job and parking_keys(job) or {}) do
+    if not parked[key] then
+      parked[key] = {}
+      for _, row in ipairs(redis.call('ZRANGEBYLEX', q.parked, '[' .. key .. '\0', '(' .. key .. '\1')) do
+        parked[key][string.match(row, '^[^%z]*%z[^%z]*%z(.*)$')] = true
+      end
+    end
+    if parked[key][id] then
+      return true
     end
   end
-  return parked[job.key][id]
+  return false
 end
 
 -- Where a job is: its state and the score of its place.

@@ -89,6 +89,10 @@ operations['end'] = function(i, q)
     return
   end
   local run = parse_run(runs[1])
+  if string.sub(outcome, -1) == '+' then
+    outcome = string.sub(outcome, 1, -2)
+    dependency_failed(q, policy_of(i), id)
+  end
   follow(followers, n)
   -- No further attempt could start before its deadline.
   local late = (outcome == 'retry' or outcome == 'later') and is_over(q, id, now + delay)

@@ -48,6 +48,18 @@ local function forget_traits(q, ids)
   redis.call('HDEL', q.traits, unpack(ids))
 end
 
+-- The keys under which a job may be parked: its own, and (see breakers.lua) that of its dependency.
+local function parking_keys(job)
+  local keys = {}
+  if job.key ~= '' then
+    keys[1] = job.key
+  end
+  if job.dependency ~= '' then
+    keys[#keys + 1] = '\1' .. job.dependency
+  end
+  return keys
+end
+
 -- Jobs that were parked for a slot of `key` return to their position.
 local function unpark(q, key, most)
   local rows = redis.call('ZRANGEBYLEX', q.parked, '[' .. key .. '\0', '(' .. key .. '\1', 'LIMIT', 0, most)
@@ -64,18 +76,20 @@ end
 local parked_rows = {}
 local function unparked(q, id)
   local job = redis.call('EXISTS', q.parked) == 1 and traits_of(q, {id})[1]
-  if not job or job.key == '' then
-    return false
-  end
-  local name = q.parked .. '\0' .. job.key
-  if not parked_rows[name] then
-    parked_rows[name] = {}
-    for _, row in ipairs(redis.call('ZRANGEBYLEX', q.parked, '[' .. job.key .. '\0', '(' .. job.key .. '\1')) do
-      parked_rows[name][string.match(row, '^[^%z]*%z[^%z]*%z(.*)$')] = row
+  for _, key in ipairs(job and parking_keys(job) or {}) do
+    local name = q.parked .. '\0' .. key
+    if not parked_rows[name] then
+      parked_rows[name] = {}
+      for _, row in ipairs(redis.call('ZRANGEBYLEX', q.parked, '[' .. key .. '\0', '(' .. key .. '\1')) do
+        parked_rows[name][string.match(row, '^[^%z]*%z[^%z]*%z(.*)$')] = row
+      end
+    end
+    local row = parked_rows[name][id]
+    if row and redis.call('ZREM', q.parked, row) == 1 then
+      return true
     end
   end
-  local row = parked_rows[name][id]
-  return row ~= nil and redis.call('ZREM', q.parked, row) == 1
+  return false
 end
 
 local function park(q, key, position, id)
