@@ -13,7 +13,7 @@ from dramatiq.results import ResultFailure, ResultMissing, ResultTimeout
 
 from jobyard.broker import JobyardBroker
 from jobyard.broker.errors import BrokerUnavailableError
-from jobyard.broker.results import LONGEST_RESULT
+from jobyard.broker.sizes import MAX_RESULT
 from jobyard.worker.worker import JobyardWorker
 from support.hand import Hand, look_up, message
 from support.proxy import Proxy
@@ -63,7 +63,7 @@ def test_a_result_that_is_not_there_yet_is_missing(broker: JobyardBroker, hand: 
 
 
 @pytest.mark.parametrize(
-    ("value", "what"), [("x" * (LONGEST_RESULT + 1), "object storage"), (object(), "not JSON serializable")]
+    ("value", "what"), [("x" * (MAX_RESULT + 1), "object storage"), (object(), "not JSON serializable")]
 )
 def test_a_result_that_was_asked_for_and_can_not_be_kept_buries_the_job_and_nothing_follows(
     broker: JobyardBroker, start_worker: Callable[..., JobyardWorker], value: Any, what: str
@@ -88,7 +88,7 @@ def test_a_result_that_was_asked_for_and_can_not_be_kept_buries_the_job_and_noth
 
 
 def test_the_largest_result_is_kept(broker: JobyardBroker, start_worker: Callable[..., JobyardWorker]) -> None:
-    value = "x" * (LONGEST_RESULT - 2)
+    value = "x" * (MAX_RESULT - 2)
 
     @dramatiq.actor(queue_name="q", store_results=True)
     def work() -> Any:

@@ -18,6 +18,7 @@ __all__ = [
     "FieldError",
     "HeartbeatTimeout",
     "JobyardError",
+    "MessageTooLarge",
     "PayloadError",
     "PermanentError",
     "RateLimitExceeded",
@@ -74,6 +75,22 @@ class RateLimitExceeded(JobyardError, dramatiq.RateLimitExceeded):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.queue, self.retry_after)
+
+
+class MessageTooLarge(JobyardError, ValueError):
+    """A message was refused since it is larger than the broker takes. `size` and `limit` are in bytes."""
+
+    def __init__(self, actor: str, size: int, limit: int) -> None:
+        super().__init__(
+            f"a message for {actor!r} has {size} bytes, more than the {limit} that are taken: put what is large into object "
+            "storage and send its name, or raise JOBYARD_MAX_MESSAGE_SIZE (max_message_size of the broker)"
+        )
+        self.actor = actor
+        self.size = size
+        self.limit = limit
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.actor, self.size, self.limit)
 
 
 @dataclass(frozen=True, slots=True)

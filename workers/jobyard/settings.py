@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from jobyard.broker.sizes import MAX_MESSAGE, MAX_RESULT
+
 if TYPE_CHECKING:
     from jobyard.broker import JobyardBroker
     from jobyard.broker.key_ring import KeyRing
@@ -21,6 +23,7 @@ class BrokerSettings(BaseSettings):
         redis_url: JOBYARD_REDIS_URL. A secret, since it may hold a password.
         namespace: JOBYARD_NAMESPACE. Prefix of all keys.
         patience: JOBYARD_PATIENCE. Seconds for which a producer's call is tried again while Redis can't be reached.
+        max_message_size, max_result_size: JOBYARD_MAX_MESSAGE_SIZE, JOBYARD_MAX_RESULT_SIZE. In bytes, 1 MiB each.
         encryption_keys, encryption_keys_file: JOBYARD_ENCRYPTION_KEYS, or a file with the same content, read anew when it
             changes: `NAME:BASE64,…` of 32 bytes each. The first one encrypts, all of them decrypt.
         signing_keys, signing_keys_file: JOBYARD_SIGNING_KEYS, the same for signatures. Then jobs that are neither signed nor
@@ -33,6 +36,8 @@ class BrokerSettings(BaseSettings):
     namespace: str = Field(default="jobyard", pattern=r"^[A-Za-z0-9_.:-]{1,64}$")
     patience: float = Field(default=10.0, ge=0)
 
+    max_message_size: int = Field(default=MAX_MESSAGE, ge=1)
+    max_result_size: int = Field(default=MAX_RESULT, ge=0)
     encryption_keys: SecretStr | None = None
     encryption_keys_file: Path | None = None
     signing_keys: SecretStr | None = None
@@ -51,6 +56,8 @@ class BrokerSettings(BaseSettings):
             namespace=self.namespace,
             patience=self.patience,
             protection=self.make_protection(),
+            max_message_size=self.max_message_size,
+            max_result_size=self.max_result_size,
         )
 
     def make_protection(self) -> Protection | None:

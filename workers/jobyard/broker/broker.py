@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import dramatiq
 from dramatiq import Message
@@ -27,15 +27,16 @@ from jobyard.broker.hooks import Hooks
 from jobyard.broker.keys import QueueKeys
 from jobyard.broker.link import Link
 from jobyard.broker.operations import Operations
-from jobyard.broker.paging import pages
+from jobyard.broker.paging import pages_by_weight
 from jobyard.broker.producer import Producer
 from jobyard.broker.protection import Protection
 from jobyard.broker.results import ResultLifetimes, job_results
 from jobyard.broker.server import server
+from jobyard.broker.sizes import MAX_CALL, MAX_MESSAGE, MAX_RESULT
 from jobyard.broker.steps import Steps
 from jobyard.broker.wishes import OPTIONS, WORKER_OPTIONS, id_for, in_batch, milliseconds, wishes_of
 from jobyard.context import current_job, enter
-from jobyard.errors import Cancelled
+from jobyard.errors import Cancelled, MessageTooLarge
 from jobyard.priority import Priority, clamp
 
 #: Jobs in one call of a bulk enqueue.
@@ -93,6 +94,8 @@ class JobyardBroker(Operations, dramatiq.Broker):
         default_priority: int = Priority.NORMAL,
         patience: float = 10.0,
         protection: Protection | None = None,
+        max_message_size: int = MAX_MESSAGE,
+        max_result_size: int = MAX_RESULT,
         **options: Any,
     ) -> None:
         for name in _NOT_OURS.keys() & options:
@@ -100,6 +103,8 @@ class JobyardBroker(Operations, dramatiq.Broker):
         self.queues: dict[str, QueueKeys] = {}
         self.namespace = namespace
         self.protection = protection
+        self.max_message_size = max_message_size
+        self.max_result_size = max_result_size
         self.server = server(url, **options)
         self.default_priority = clamp(default_priority)
         self._producer = Producer(self.server, namespace, patience=patience, durability=durability, replicas=replicas)
@@ -297,7 +302,7 @@ class JobyardBroker(Operations, dramatiq.Broker):
             else:
                 by_queue[message.queue_name].append(job)
         for name, jobs in by_queue.items():
-            for some in pages(jobs, _BULK):
+            for some in pages_by_weight(jobs, _BULK, _weight, MAX_CALL):
                 new += self._producer.accept(self.keys(name), some)[0]
         for message in sent:
             hooks.after("after_enqueue", self, message, delay)
@@ -334,7 +339,7 @@ class JobyardBroker(Operations, dramatiq.Broker):
             by_queue[job.queue_name].append(job)
         strangers: set[str] = set()
         for name, its in by_queue.items():
-            for some in pages(its, _BULK):
+            for some in pages_by_weight(its, _BULK, _weight, MAX_CALL):
                 others = self._producer.accept(self.keys(name), some)[1]
                 strangers.update(some[index].job_id for index in others)
         return strangers
@@ -359,14 +364,26 @@ class JobyardBroker(Operations, dramatiq.Broker):
         job_id = message.message_id
         if "idempotency_key" in message.options:
             job_id = id_for(str(message.options["idempotency_key"]), message.queue_name)
+        envelope = seal(message, priority, self.protection, job_id)
+        if len(envelope) > self.max_message_size:
+            self._refuse(MessageTooLarge(message.actor_name, len(envelope), self.max_message_size))
         return FollowUp(
             message.queue_name,
             job_id,
-            seal(message, priority, self.protection, job_id),
+            envelope,
             priority,
             wait,
             wishes.pack() if wishes else b"",
         )
+
+    def _refuse(self, error: MessageTooLarge) -> NoReturn:
+        delivery: Delivery | None = getattr(self._local, "delivery", None)
+        if delivery is not None and delivery._exception is None and not delivery.failed:
+            # A middleware sends what follows from a job that is done, and what it raises is only logged. But the job has not done
+            # what it should, and doing it again would not help.
+            delivery.stuff_exception(error)
+            delivery.fail()
+        raise error
 
     def priority_of(self, message: Message[Any]) -> int:
         """The message's own priority, else its actor's, else the default."""
@@ -444,6 +461,10 @@ class JobyardBroker(Operations, dramatiq.Broker):
             return self.actors[actor_name]
         except KeyError:
             raise ActorNotFound(actor_name) from None
+
+
+def _weight(job: FollowUp) -> int:
+    return len(job.envelope)
 
 
 _choosing = threading.Lock()

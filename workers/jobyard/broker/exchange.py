@@ -19,6 +19,7 @@ from jobyard.broker.keys import QueueKeys
 from jobyard.broker.link import Link
 from jobyard.broker.protection import Protection
 from jobyard.broker.scripts import Argument, script
+from jobyard.broker.sizes import MAX_CALL
 
 #: Operations of one kind and queue in one call, and jobs fetched by one. Lua's stack bounds both.
 _BULK: Final = 1000
@@ -80,6 +81,7 @@ class Exchange:
         self._done: defaultdict[str, list[Delivery]] = defaultdict(list)
         self._back: defaultdict[str, list[Delivery]] = defaultdict(list)
         self._ends: list[Delivery] = []
+        self._weight = 0  # bytes of all that
         self._logged: list[Delivery] = []  # ended runs whose log has something that is not sent
         self.oldest: float = 0.0  # monotonic time of the first operation that has not left; 0: none
 
@@ -107,12 +109,15 @@ class Exchange:
                 self._logged.append(delivery)
             if outcome == "completed" and not delivery.follow_ups:
                 self._done[delivery.queue_name].append(delivery)
+                if delivery.result is not None:
+                    self._weight += len(delivery.result)
                 if self._journal is not None:
                     self._journal.add(delivery.message_id, delivery.call, delivery.result)
             elif outcome == "back" and not delivery.follow_ups:
                 self._back[delivery.queue_name].append(delivery)
             else:
                 self._ends.append(delivery)
+                self._weight += _weigh(delivery)
             if self.oldest == 0.0:
                 self.oldest = time.monotonic()
 
@@ -210,12 +215,28 @@ class Exchange:
             {name: deliveries[:_BULK] for name, deliveries in kind.items() if deliveries}
             for kind in (self._done, self._back)
         )
+        ends = self._ends[:_BULK]
+        if self._weight > MAX_CALL:
+            self._leave_heavy(done, ends)
         for kind, taken in ((self._done, done), (self._back, back)):
             for name, deliveries in taken.items():
                 del kind[name][: len(deliveries)]
-        ends = self._ends[:_BULK]
         del self._ends[: len(ends)]
+        if not self._ends and not any(self._done.values()):
+            self._weight = 0
         return done, back, ends
+
+    def _leave_heavy(self, done: dict[str, list[Delivery]], ends: list[Delivery]) -> None:
+        """Leave for later calls what is too much for one. At least one delivery stays in it."""
+        total = 0
+        for some in (*done.values(), ends):
+            for at, delivery in enumerate(some):
+                own = _weigh(delivery)
+                if total and total + own > MAX_CALL:
+                    del some[at:]
+                    break
+                total += own
+        self._weight -= total
 
     def _read(self, reply: list[Any], number: int, names: list[str], answer: Answer) -> None:
         _, wait, evicted, stale = (int(part) for part in reply[:4])
@@ -228,6 +249,12 @@ class Exchange:
         for at in range(5, len(reply), 4):
             queue, job_id, attempt, envelope = reply[at : at + 4]
             add(Delivery(names[queue - 1], job_id.decode(), number, attempt, envelope, now, self._protection))
+
+
+def _weigh(delivery: Delivery) -> int:
+    """How many bytes the end of a run has, about."""
+    again = delivery.again.envelope if delivery.again is not None else None
+    return len(delivery.result or b"") + len(again or b"") + sum(len(job.envelope) for job in delivery.follow_ups)
 
 
 def _end(delivery: Delivery, queue: int) -> tuple[Argument, ...]:

@@ -156,7 +156,7 @@ class Inspector:
         reply = self._broker.link.call(script("stats"), self._keys(queue).all)
         now, waiting, delayed, parked, active, dead, completed, cancelled, envelopes, due, first, counts, policy = reply
         tally = {name: int(value) for name, value in pairs(counts).items()}
-        for own in ("tick", "seen", "grace", "notices"):
+        for own in ("tick", "seen", "grace", "large", "notices"):
             tally.pop(own, None)
         return QueueStats(
             queue, now, waiting, delayed, parked, active, dead, completed, cancelled, envelopes, due or None,

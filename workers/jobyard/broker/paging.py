@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -12,3 +12,18 @@ def pages(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     """The items, `size` at a time."""
     for at in range(0, len(items), size):
         yield items[at : at + size]
+
+
+def pages_by_weight(
+    items: Sequence[Item], size: int, weight: Callable[[Item], int], heaviest: int
+) -> Iterator[Sequence[Item]]:
+    """The same, but no page is heavier than `heaviest`, unless it is a single item."""
+    first = total = 0
+    for at, item in enumerate(items):
+        own = weight(item)
+        if at > first and (at - first == size or total + own > heaviest):
+            yield items[first:at]
+            first, total = at, 0
+        total += own
+    if first < len(items):
+        yield items[first:]

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from jobyard.broker.broker import JobyardBroker
     from jobyard.broker.inspector import Job
 
-#: Longest result that is kept, in bytes. Larger ones belong into object storage, with the result naming the object.
-LONGEST_RESULT: Final = 512 * 1024
 #: Milliseconds for which a queue without a policy keeps completed jobs; see `lua/include/retention.lua`.
 KEPT_FOR: Final = 3_600_000
 _DEFAULT_TIMEOUT: Final = 10_000
@@ -53,10 +51,10 @@ class JobResultBackend(ResultBackend):
         encoder = dramatiq.get_encoder()
         try:
             encoded = encoder.encode(result)
-            if len(encoded) > LONGEST_RESULT:
+            if len(encoded) > self._broker.max_result_size:
                 raise ValueError(
-                    f"the result of {message.actor_name!r} has {len(encoded)} bytes, more than the {LONGEST_RESULT} that are "
-                    "kept: put it into object storage and return its name"
+                    f"the result of {message.actor_name!r} has {len(encoded)} bytes, more than the "
+                    f"{self._broker.max_result_size} that are kept: put it into object storage and return its name"
                 )
         except Exception as error:  # noqa: BLE001 - an encoder of the application may raise anything
             if self._asked_for(message):

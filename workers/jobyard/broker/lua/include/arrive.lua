@@ -71,6 +71,9 @@ local function fair_tick(q, policy, priority, key, tick)
   return own
 end
 
+-- Bytes of an envelope from which on its queue's fetches are measured: a thousand smaller ones fit into one.
+local LARGE = 4096
+
 -- New jobs enter a queue. `jobs` is a list of {id, envelope, priority, delay in ms, wishes}. A job whose id is known, in
 -- whatever state, is left alone. `me` is the worker that calls, if one does.
 -- Returns how many were new, and a flat list of {index, id} of jobs that stand in the way of a unique one, or that are known and
@@ -115,10 +118,12 @@ local function arrive(q, jobs, me)
   local band = band_of(policy.ageing)
   local tick = math.max(now_tick, (tonumber(redis.call('HGET', q.counts, 'tick') or 0)) + 1)
   local soonest
+  local large = false
   for at = 1, #fresh, 1000 do
     local envelopes, ready, scheduled = {}, {}, {}
     for i = at, math.min(at + 999, #fresh) do
       local id, envelope, priority, delay = unpack(fresh[i])
+      large = large or #envelope > LARGE
       local wishes = fresh[i].wishes
       local turn = tick
       if wishes then
@@ -159,6 +164,9 @@ local function arrive(q, jobs, me)
     end
   end
   redis.call('HSET', q.counts, 'tick', exact(tick))
+  if large then
+    redis.call('HSET', q.counts, 'large', '1')
+  end
   redis.call('HINCRBY', q.counts, 'accepted', #fresh)
   if soonest and not is_watched(q, soonest, me) then
     wake(q)

@@ -4,8 +4,12 @@
 -- they have, before their jobs are taken for abandoned.
 local GRACE = 5000
 
-local function grace_of(q)
-  local seen, grace = unpack(redis.call('HMGET', q.counts, 'seen', 'grace'))
+-- Queues, by number, that have had a large job.
+local large = {}
+
+local function grace_of(i, q)
+  local seen, grace, had_large = unpack(redis.call('HMGET', q.counts, 'seen', 'grace', 'large'))
+  large[i] = had_large
   seen, grace = tonumber(seen or now), tonumber(grace or 0)
   if now - seen > lease / 2 then
     grace = now + GRACE
@@ -42,7 +46,7 @@ local graces = {}
 local breakers_at = {}
 
 local function look_after(i, q, policy)
-  graces[i] = grace_of(q)
+  graces[i] = grace_of(i, q)
   if graces[i] <= now then
     local expired = redis.call('ZRANGEBYSCORE', q.active, '-inf', now, 'LIMIT', 0, 100)
     if #expired > 0 then

@@ -1,5 +1,31 @@
 -- Which jobs to start: the best positions over all queues that are `open`.
 
+-- What one call brings is no more than so many bytes (or one job): as sizes.py says. Only queues that have had a large job are
+-- measured.
+local MOST_BYTES = 4194304
+local bytes = 0
+local function fits(i, id)
+  if not large[i] then
+    return true
+  end
+  local size = redis.call('HSTRLEN', queues[i].jobs, id)
+  bytes = bytes + size
+  return bytes <= MOST_BYTES or bytes == size
+end
+
+-- How many of the first jobs of a queue fit.
+local function fitting(i, most)
+  if not large[i] then
+    return most
+  end
+  for j, id in ipairs(redis.call('ZRANGE', queues[i].ready, 0, most - 1)) do
+    if not fits(i, id) then
+      return j - 1
+    end
+  end
+  return most
+end
+
 local function split(rows)
   local ids, positions = {}, {}
   for j = 1, #rows, 2 do
@@ -11,7 +37,7 @@ end
 
 -- One queue: its head.
 local function from_one(i)
-  local ids, positions = split(redis.call('ZPOPMIN', queues[i].ready, want))
+  local ids, positions = split(redis.call('ZPOPMIN', queues[i].ready, fitting(i, want)))
   local attempts, envelopes = start(i, ids, positions)
   for j = 1, #ids do
     give(i, ids[j], attempts[j], envelopes[j])
@@ -37,6 +63,9 @@ local function from_many(open, ageing)
       break
     end
     local head = heads[best]
+    if not fits(open[best], head.ids[taken[best] + 1]) then
+      break
+    end
     taken[best] = taken[best] + 1
     head.position = comparable(head.positions[taken[best] + 1], ageing)
     order[#order + 1] = best
@@ -73,8 +102,11 @@ local function from_limited(open, ageing)
       return
     end
     local ids, positions
+    if large[best] and not fits(best, redis.call('ZRANGE', queues[best].ready, 0, 0)[1]) then
+      return
+    end
     if policies[best].limited then
-      ids, positions = take_limited(best, #open == 1 and left or 1)
+      ids, positions = take_limited(best, #open == 1 and not large[best] and left or 1)
     else
       ids, positions = split(redis.call('ZPOPMIN', queues[best].ready))
     end
