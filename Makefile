@@ -29,7 +29,7 @@ cluster: $(READY) ## A real Kubernetes on this machine, without Docker (Linux, r
 test-cluster: $(READY) ## The tests that need that Kubernetes
 	@$(BIN)/pytest tests/cluster $(ARGS)
 
-crds: $(READY)   ## Write manifests/crds from operator/jobyard_operator/resources
+crds: $(READY)   ## Write what follows from the operator's models: manifests/crds, tables in docs/operator
 	@$(BIN)/python manifests/generate
 
 lint: $(READY)   ## Style and layers
