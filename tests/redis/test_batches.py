@@ -367,6 +367,51 @@ def test_a_whole_batch_in_real_workers(broker: JobyardBroker, start_worker: Call
     assert jobyard.current_batch() is None
 
 
+def test_a_batch_in_a_batch_counts_as_one_job(broker: JobyardBroker, hand: Callable[..., Hand]) -> None:
+    inner = Batch([message("q", job_id="bad"), message("other")], on_complete=message("inner-calls", actor="inner"))
+    outer = Batch([message("q"), inner, Batch()], **callbacks()).enqueue()
+    assert (outer.status().total, outer.status().completed) == (3, 1)  # The empty one has succeeded.
+    worker = hand("q", "other")
+    for job in worker.fetch(3):
+        if job.message_id == "bad":
+            worker.bury(job)
+        else:
+            worker.done(job)
+    assert called(broker, "inner-calls") == ["inner"]
+    status = outer.status()
+    assert (status.completed, status.failed, status.ended) == (2, 1, True)
+    assert status.first_failure == BatchFailure(inner.id, "inner-calls", "dead")
+    assert called(broker) == ["failure", "complete"]
+    broker.dead_letters.retry("q", ["bad"])
+    assert inner.status().pending == 1
+    assert outer.status().pending == 1
+    worker.done(worker.fetch_one())
+    assert outer.status().succeeded
+    assert called(broker) == ["failure", "complete", "success"]
+    outer.enqueue()
+    assert broker.inspector.stats("q").counts["accepted"] == 2
+
+
+def test_a_batch_is_part_of_one_batch_and_enqueued_with_it(broker: JobyardBroker) -> None:
+    inner = Batch([message("q")])
+    Batch([inner])
+    with pytest.raises(BatchClosed, match="part of another"):
+        inner.enqueue()
+    with pytest.raises(BatchClosed, match="part of another"):
+        Batch([inner])
+    with pytest.raises(BatchClosed, match="enqueued"):
+        Batch([Batch([message("q")]).enqueue()])
+
+
+def test_a_batch_in_a_batch_is_cancelled_with_it(broker: JobyardBroker) -> None:
+    inner = Batch([message("q", job_id="inmost")])
+    outer = Batch([Batch([message("q", job_id="middle"), inner])], **callbacks()).enqueue()
+    assert outer.cancel() == {"inmost": "waiting", "middle": "waiting"}
+    assert inner.status().cancelled == 1
+    assert outer.wait(timeout=10_000).failed == 1
+    assert called(broker) == ["failure", "complete"]
+
+
 def test_waiting_ends_with_the_time_and_says_what_is_missing(broker: JobyardBroker) -> None:
     batch = make(message("q"), message("q"))
     with pytest.raises(TimeoutError, match="2 of 2 jobs"):

@@ -26,10 +26,11 @@ import dramatiq
 from dramatiq import Message
 
 from jobyard.broker import JobyardBroker, get_broker
-from jobyard.broker.batches import KINDS, BatchFailure, BatchStatus, new_record
+from jobyard.broker.batches import INNER, KINDS, BatchFailure, BatchStatus, new_record
 from jobyard.broker.delivery import Delivery, FollowUp
 from jobyard.broker.errors import WIRE_ERRORS, BrokerUnavailableError, translate
 from jobyard.broker.keys import check_queue_name
+from jobyard.broker.notices import home_of
 from jobyard.context import current_job
 from jobyard.errors import JobyardError
 
@@ -133,7 +134,8 @@ class Batch(BatchHandle):
     """Jobs that belong together. Nothing exists in Redis before `enqueue`.
 
     Args:
-        messages: the jobs, of any queues. Their option `delay` (milliseconds) holds.
+        messages: the jobs, of any queues. Their option `delay` (milliseconds) holds. Also batches: each counts as one job, that
+            is completed when all of its own are, and dead when they have all ended otherwise.
         on_success: enqueued once, when all jobs have completed.
         on_failure: enqueued once, when the first job has become a dead letter, was cancelled or discarded.
         on_complete: enqueued once, when all jobs have ended: completed, dead, cancelled or discarded.
@@ -152,7 +154,7 @@ class Batch(BatchHandle):
 
     def __init__(
         self,
-        messages: Iterable[Message[Any]] = (),
+        messages: Iterable[Message[Any] | Batch] = (),
         *,
         on_success: Message[Any] | None = None,
         on_failure: Message[Any] | None = None,
@@ -165,7 +167,11 @@ class Batch(BatchHandle):
     ) -> None:
         given = zip(KINDS, (on_success, on_failure, on_complete), strict=True)
         callbacks = {kind: _checked(message) for kind, message in given if message is not None}
-        self.messages = [_checked(message) for message in messages]
+        self.messages: list[Message[Any]] = []
+        self.batches: list[Batch] = []
+        self._enqueued = False
+        self._inner = False  # part of another one, and enqueued with that
+        self.add(*messages)
         name = name or uuid.uuid4().hex
         if len(name) > _LONGEST_NAME or "\0" in name:
             raise ValueError(f"a batch's name has 1 to {_LONGEST_NAME} characters, none of them NUL, not {name[:80]!r}")
@@ -177,21 +183,30 @@ class Batch(BatchHandle):
         self.description = description
         self.tags = tuple(tags)
         self.retention = retention
-        self._enqueued = False
         self._callbacks = {
             kind: message.copy(message_id=str(uuid.uuid5(_NAMESPACE, f"{self.id}\0{kind}")), options={BATCH: self.id})
             for kind, message in callbacks.items()
         }
 
-    def add(self, *messages: Message[Any]) -> None:
-        """Add jobs, before the batch is enqueued.
+    def add(self, *messages: Message[Any] | Batch) -> None:
+        """Add jobs or batches, before the batch is enqueued.
 
         Raises:
-            BatchClosed: it is enqueued. Only its own jobs can add to it now: `jobyard.current_batch().add(…)`.
+            BatchClosed: it is enqueued. Only its own jobs can add to it now: `jobyard.current_batch().add(…)`. Or a batch that
+                is added is enqueued, or part of a batch, already.
         """
         if self._enqueued:
             raise BatchClosed(f"batch {self.id!r} is enqueued: only its own jobs can add to it now")
-        self.messages += [_checked(message) for message in messages]
+        jobs = [_checked(one) for one in messages if not isinstance(one, Batch)]
+        for one in messages:
+            if isinstance(one, Batch):
+                if one._enqueued or one._inner:
+                    raise BatchClosed(
+                        f"batch {one.id!r} is enqueued, or part of a batch: it can't become part of another"
+                    )
+                one._inner = True
+                self.batches.append(one)
+        self.messages += jobs
 
     def enqueue(self) -> Batch:
         """Enqueue all jobs. Doing it again, after an error for instance, is safe: it does what is left to do.
@@ -201,19 +216,29 @@ class Batch(BatchHandle):
         Raises:
             As `JobyardBroker.enqueue`. Some jobs may have been accepted then, and run.
         """
+        if self._inner:
+            raise BatchClosed(f"batch {self.id!r} is part of another one, and is enqueued with that")
+        self._enqueue("")
+        return self
+
+    def _enqueue(self, parent: str) -> None:
         batches = self.broker.batches
         callbacks = {kind: self.broker.follow_up(message) for kind, message in self._callbacks.items()}
-        record = new_record(self.description, self.tags, callbacks)
+        record = new_record(self.description, self.tags, callbacks, parent)
         keep = int(self.retention.total_seconds() * 1000)
         jobs = _prepare(self.broker, self.id, self.messages)
-        said, ended = batches.enter(self.id, [(job.job_id, job.queue_name) for job in jobs], record=record, keep=keep)
+        entries = [(job.job_id, job.queue_name) for job in jobs]
+        entries += [(inner.id, INNER + home_of(inner.id)[0]) for inner in self.batches]
+        said, ended = batches.enter(self.id, entries, record=record, keep=keep)
         if said == "open":
             # Those that have ended may be forgotten where they ran: they would run again.
             left = [job for job in jobs if job.job_id not in ended]
-            if batches.seal(self.id, strangers=_accept(self.broker, self.id, left), whole=True):
+            strangers = _accept(self.broker, self.id, left)
+            for inner in self.batches:
+                inner._enqueue(self.id)
+            if batches.seal(self.id, strangers=strangers, whole=True):
                 self.cancel()  # Somebody did that while they were on their way.
         self._enqueued = True
-        return self
 
 
 class RunningBatch(BatchHandle):

@@ -19,12 +19,17 @@ if TYPE_CHECKING:
 
 #: Jobs in one call.
 _PAGE: Final = 1000
+#: Before the home of a batch that is part of another one, where that has the queues of its jobs.
+INNER: Final = "@"
 KINDS: Final = ("success", "failure", "complete")
 
 
 @dataclass(frozen=True, slots=True)
 class BatchFailure:
-    """The first job of a batch that did not complete, and what became of it: dead, cancelled or discarded."""
+    """The first job of a batch that did not complete, and what became of it: dead, cancelled or discarded.
+
+    For a batch in the batch: that one's id, and dead.
+    """
 
     job_id: str
     queue: str
@@ -138,12 +143,14 @@ class Batches:
         now = self._broker.inspector.stats(home_of(batch_id)[0]).now
         link.command(b"HSETNX", record, b"stopped", now, key=record)
         by_queue: defaultdict[str, list[str]] = defaultdict(list)
+        before: dict[str, str] = {}
         flat = link.command(b"HGETALL", jobs_key, key=jobs_key)
         for job_id, value in zip(flat[::2], flat[1::2], strict=True):
             state, _, queue = value.decode().split(" ", 2)
-            if state == "pending":
+            if state == "pending" and queue.startswith(INNER):
+                before |= self.stop(job_id.decode())
+            elif state == "pending":
                 by_queue[queue].append(job_id.decode())
-        before: dict[str, str] = {}
         for queue, ids in by_queue.items():
             before |= self._broker.cancel_many(queue, ids)
         return before
@@ -154,7 +161,7 @@ class Batches:
         fields = self._read(record)
         if b"created" not in fields:
             return None
-        queues = [name[6:].decode() for name in fields if name.startswith(b"queue:")]
+        queues = [name[6:].decode().removeprefix(INNER) for name in fields if name.startswith(b"queue:")]
         self.hear([*queues, home_of(batch_id)[0]])
         return _status(batch_id, self._read(record))
 
@@ -179,9 +186,13 @@ class Batches:
         return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def new_record(description: str, tags: Sequence[str], callbacks: Mapping[str, FollowUp]) -> list[Argument]:
-    """What a batch's record begins with: names and values."""
+def new_record(
+    description: str, tags: Sequence[str], callbacks: Mapping[str, FollowUp], parent: str = ""
+) -> list[Argument]:
+    """What a batch's record begins with: names and values. `parent`: the batch that it is part of."""
     fields: list[Argument] = ["description", description, "tags", msgspec.json.encode(list(tags))]
+    if parent:
+        fields += ("parent", parent)
     for kind, job in callbacks.items():
         fields += callback_fields(kind, job)
     return fields
@@ -201,7 +212,7 @@ def _status(batch_id: str, fields: Mapping[bytes, bytes]) -> BatchStatus | None:
     failure = None
     if b"failure" in fields:
         state, queue, job_id = fields[b"failure"].decode().split(" ", 2)
-        failure = BatchFailure(job_id, queue, state)
+        failure = BatchFailure(job_id, queue.removeprefix(INNER), state)
     called = {kind: moment("called:" + kind) for kind in KINDS}
     return BatchStatus(
         id=batch_id,

@@ -42,9 +42,9 @@ for i = 3, #ARGV, 3 do
     changes.total = changes.total + 1
     held[id] = 'pending 0 ' .. queue
   end
-  local before, last = string.match(held[id], '^(%a+) (%d+)')
+  local before, last, place = string.match(held[id], '^(%a+) (%d+) (.*)$')
   if tonumber(number) > tonumber(last) then
-    held[id] = table.concat({state, number, queue}, ' ')
+    held[id] = table.concat({state, number, place}, ' ')
     heard[id] = state
     changes[before] = (changes[before] or 0) - 1
     changes[state] = (changes[state] or 0) + 1

@@ -1,9 +1,18 @@
 -- What has become of a batch as a whole, and whom that calls: each callback once, and none before all jobs are enqueued.
 --   record  HASH what the batch is; how many of its jobs are completed, dead, cancelled, discarded; what was called when
---   jobs    HASH id → state, number of the notice that said so, queue
+--   jobs    HASH id → state, number of the notice that said so, queue; of a batch in this batch: its id, and @ and its home
 --   added   HASH id → the job that adds it: entered, but perhaps not enqueued
 local record, jobs, added = KEYS[1], KEYS[2], KEYS[3]
 local ENDS = {'completed', 'dead', 'cancelled', 'discarded'}
+
+-- A batch that is part of another one is completed or dead there, as if it were a job; pending, if it has not ended (any more).
+local function tell_parent(q, batch, state)
+  local parent, told = unpack(redis.call('HMGET', record, 'parent', 'told'))
+  if parent and (told or 'pending') ~= state then
+    redis.call('HSET', record, 'told', state)
+    post(q, {table.concat({parent, state, batch}, '\0')})
+  end
+end
 
 local function pass_verdict(q, batch)
   local sealed, total, failure, ended, keep =
@@ -26,9 +35,11 @@ local function pass_verdict(q, batch)
     call_once('failure')
   end
   if gone >= tonumber(total) then
-    if gone == (tonumber(counts[1]) or 0) then
+    local succeeded = gone == (tonumber(counts[1]) or 0)
+    if succeeded then
       call_once('success')
     end
+    tell_parent(q, batch, succeeded and 'completed' or 'dead')
     call_once('complete')
     redis.call('HSETNX', record, 'ended', exact(now))
     for i = 1, 3 do
@@ -37,6 +48,7 @@ local function pass_verdict(q, batch)
     redis.call('PUBLISH', record, 'ended')
   else
     redis.call('HDEL', record, 'ended')
+    tell_parent(q, batch, 'pending')
     for i = 1, 3 do
       redis.call('PERSIST', KEYS[i])
     end
