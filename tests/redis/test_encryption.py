@@ -12,6 +12,7 @@ import pytest
 from dramatiq.results import ResultFailure
 
 from jobyard.broker import JobyardBroker
+from jobyard.broker.filters import JobFilter
 from jobyard.broker.key_ring import KeyRing
 from jobyard.broker.protection import Protection
 from jobyard.presentation import result_of
@@ -71,6 +72,22 @@ def test_a_job_runs_and_nothing_of_its_data_is_in_clear(
     assert SECRET in job.errors[-1]["message"]
     assert "line" in job.errors[-1]["traceback"]
     assert (job.problem, job.encrypted) == (None, False)
+
+
+def test_the_words_of_an_error_are_not_in_its_failure_group_either(
+    broker: JobyardBroker, locked: JobyardBroker, hand: Callable[..., Hand]
+) -> None:
+    worker = hand()
+    for number in range(2):
+        broker.enqueue(message("q", number))
+        worker.bury(worker.fetch_one(), ValueError(f"no customer called Rumpelstiltskin in order {number}"))
+    assert "Rumpelstiltskin" not in repr(snapshot(broker))
+    (group,) = locked.failures.groups("q")
+    assert (group.error, group.template, group.count, group.dead, group.actors) == ("ValueError", "", 2, 2, ("work",))
+    (job, _) = broker.inspector.search(JobFilter(group=group.fingerprint)).jobs
+    assert job.errors[-1]["template"] == "no customer called Rumpelstiltskin in order #"
+    assert len(broker.inspector.search(JobFilter(text="1")).jobs) == 1, "with the key, arguments can be searched"
+    assert locked.inspector.search(JobFilter(text="1")).jobs == []
 
 
 def test_the_inspector_without_the_key_shows_what_operations_need(

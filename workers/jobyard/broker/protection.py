@@ -32,7 +32,7 @@ _RESULT: Final = b"*jobyard-result "
 _length: Final = struct.Struct(">I")
 _read: Final = msgspec.json.Decoder()
 #: What of an error may hold a job's data.
-_TELLING: Final = ("message", "traceback")
+_TELLING: Final = ("message", "template", "traceback")
 
 
 class KeyMissingError(DecodeError):

@@ -19,7 +19,10 @@ local function note_failure(q, id, detail)
   record.count = (tonumber(record.count) or 0) + 1
   record.first_seen = tonumber(record.first_seen) or now
   record.sample = id
-  local actor = string.match(redis.call('HGET', q.jobs, id) or '', '^%["([^"\\]+)"')
+  -- In clear; of an encrypted job its head has it, after the key's name.
+  local envelope = redis.call('HGET', q.jobs, id) or ''
+  local actor = string.match(envelope, '^%["([^"\\]+)"') or string.match(envelope, '^=[^\n]*\n%["([^"\\]+)"')
+    or string.match(envelope, '^%*%d+ %["[^"]*","([^"\\]+)"')
   local actors, new = type(record.actors) == 'table' and record.actors or {}, actor ~= nil
   for _, name in ipairs(actors) do
     new = new and name ~= actor
