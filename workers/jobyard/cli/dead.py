@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ from jobyard.broker import JobyardBroker
 from jobyard.broker.dead_letters import DeadFilter
 from jobyard.broker.inspector import Job
 from jobyard.cli.app import app
+from jobyard.cli.asking import ask
 from jobyard.cli.connection import connected, fail, find_job, queue_names, say, unknown_job
 from jobyard.cli.editor import EditorError, edit_text
 from jobyard.cli.harmless import json_text
@@ -30,6 +32,9 @@ OfActor = Annotated[str | None, typer.Option("--actor", "-a", metavar="NAME", he
 WithError = Annotated[
     str | None, typer.Option("--error", "-e", metavar="TEXT", help="Type of the last error, or a part of its message.")
 ]
+OfGroup = Annotated[
+    str | None, typer.Option("--group", "-g", metavar="GROUP", help="Of this group of `jobyard dead groups` only.")
+]
 OlderThan = Annotated[
     int | None, typer.Option("--older-than", metavar="7d", parser=duration, help="Died at least so long ago.")
 ]
@@ -45,12 +50,13 @@ def list_dead(
     actor: OfActor = None,
     error: WithError = None,
     older_than: OlderThan = None,
+    group: OfGroup = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="No more than so many, the oldest first.")] = 50,
     output: Output = Format.TABLE,
 ) -> None:
     """Dead letters, the oldest first."""
     with connected() as broker:
-        found = _select(broker, queue, DeadFilter(actor, error, older_than), limit + 1)
+        found = _select(broker, queue, DeadFilter(actor, error, older_than), group, limit + 1)
     show_jobs(found[:limit], output, none="No dead letter fits.")
     if len(found) > limit and output is Format.TABLE:
         say(f"There are more than these {limit}: see --limit.")
@@ -71,6 +77,7 @@ def retry(
     actor: OfActor = None,
     error: WithError = None,
     older_than: OlderThan = None,
+    group: OfGroup = None,
     limit: Limit = None,
     everything: All = False,
     rate: Annotated[
@@ -85,7 +92,7 @@ def retry(
     Exit status 1: some id is of no dead letter (any more).
     """
     with connected() as broker:
-        found, missing = _chosen(broker, ids, queue, DeadFilter(actor, error, older_than, limit), everything)
+        found, missing = _chosen(broker, ids, queue, DeadFilter(actor, error, older_than, limit), group, everything)
         if dry_run:
             show_jobs(found, output, none="None would be retried.")
             changed = 0
@@ -102,6 +109,7 @@ def discard(
     actor: OfActor = None,
     error: WithError = None,
     older_than: OlderThan = None,
+    group: OfGroup = None,
     limit: Limit = None,
     everything: All = False,
     dry_run: DryRun = False,
@@ -113,14 +121,14 @@ def discard(
     Exit status 1: some id is of no dead letter (any more), or the answer was no.
     """
     with connected() as broker:
-        found, missing = _chosen(broker, ids, queue, DeadFilter(actor, error, older_than, limit), everything)
+        found, missing = _chosen(broker, ids, queue, DeadFilter(actor, error, older_than, limit), group, everything)
         if dry_run:
             show_jobs(found, output, none="None would be discarded.")
             changed = 0
         else:
             queues = _by_queue(found)
             if found and not ids and not yes:
-                _ask(f"Discard {_letters(len(found))} of {', '.join(queues)} for ever?")
+                ask(f"Discard {_letters(len(found))} of {', '.join(queues)} for ever?")
             changed = sum(broker.dead_letters.discard(name, some) for name, some in queues.items())
             _tell("discarded", changed, len(found), output)
     _finish(missing, 0 if dry_run else len(found) - changed, ids)
@@ -158,29 +166,39 @@ def edit(
         say(f"{found.id} waits again, with its new arguments")
 
 
-def _select(broker: JobyardBroker, queue: str | None, which: DeadFilter, limit: int | None) -> list[Job]:
+def _select(
+    broker: JobyardBroker, queue: str | None, which: DeadFilter, group: str | None, limit: int | None
+) -> list[Job]:
     found: list[Job] = []
+    # How many are taken is counted here, since not all that are selected are of the group.
+    which = replace(which, limit=None)
     for name in queue_names(broker, queue):
-        if limit is not None and len(found) >= limit:
-            break
-        rest = None if limit is None else limit - len(found)
-        found += broker.dead_letters.select(name, DeadFilter(which.actor, which.error, which.older_than, rest))
+        for job in broker.dead_letters.select(name, which):
+            if limit is not None and len(found) >= limit:
+                return found
+            if group is None or (job.errors and job.errors[-1].get("group") == group):
+                found.append(job)
     return found
 
 
 def _chosen(
-    broker: JobyardBroker, ids: list[str] | None, queue: str | None, which: DeadFilter, everything: bool
+    broker: JobyardBroker,
+    ids: list[str] | None,
+    queue: str | None,
+    which: DeadFilter,
+    group: str | None,
+    everything: bool,
 ) -> tuple[list[Job], list[str]]:
     """The dead letters that are meant, and those of the ids that are of none."""
-    filtered = any(one is not None for one in (which.actor, which.error, which.older_than, which.limit))
+    filtered = any(one is not None for one in (which.actor, which.error, which.older_than, which.limit, group))
     if ids and (filtered or everything):
         fail("give ids, or say which by a filter, but not both", Status.USAGE)
     if everything and filtered:
         fail("--all means all: leave it away, or the filter", Status.USAGE)
     if not ids:
         if not filtered and not everything:
-            fail("say which: ids, --actor, --error, --older-than, --limit, or --all", Status.USAGE)
-        return _select(broker, queue, which, which.limit), []
+            fail("say which: ids, --actor, --error, --group, --older-than, --limit, or --all", Status.USAGE)
+        return _select(broker, queue, which, group, which.limit), []
     found: list[Job] = []
     missing: list[str] = []
     for job_id in dict.fromkeys(ids):
@@ -229,13 +247,6 @@ def _tell(done: str, changed: int, meant: int, output: Format) -> None:
 def _finish(missing: list[str], gone: int, ids: list[str] | None) -> None:
     """Who named ids wants each of them."""
     if missing or (ids and gone):
-        raise typer.Exit(Status.NO)
-
-
-def _ask(question: str) -> None:
-    if not sys.stdin.isatty():
-        fail("this would ask first, and there is no terminal to ask: give --yes, or see --dry-run", Status.USAGE)
-    if not typer.confirm(question, err=True):
         raise typer.Exit(Status.NO)
 
 

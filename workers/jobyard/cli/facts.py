@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
+from jobyard.broker.explain import Explanation
 from jobyard.broker.inspector import Job, QueueStats
+from jobyard.broker.job_logs import LogLine
 from jobyard.broker.workers import WorkerInfo
 from jobyard.cli.durations import say_duration
-from jobyard.cli.harmless import json_text
+from jobyard.cli.harmless import harmless, json_text
 from jobyard.presentation import STATUS, iso, moment_of, plain, result_of
 
 _LONGEST: Final = 120
@@ -89,6 +91,39 @@ def worker_values(worker: WorkerInfo) -> dict[str, Any]:
         "version": worker.version,
     }
     return {name: plain(value) for name, value in values.items()}
+
+
+def explanation_values(found: Explanation) -> dict[str, Any]:
+    """Why a job is where it is. Times among the facts stay in milliseconds since 1970."""
+    return {
+        "job_id": found.job_id,
+        "queue": found.queue,
+        "state": None if found.state is None else STATUS[found.state],
+        "reason": str(found.reason),
+        "sentence": plain(found.sentence),
+        "since": iso(found.since),
+        "advice": plain(found.advice),
+        "facts": plain(found.facts),
+    }
+
+
+def log_values(line: LogLine) -> dict[str, Any]:
+    """One line of a job's log."""
+    return {
+        "at": iso(line.at),
+        "attempt": line.attempt,
+        "level": line.level,
+        "logger": plain(line.logger),
+        "message": plain(line.message),
+    }
+
+
+def log_line(line: LogLine) -> str:
+    """The same for people: `07:31:31.021 #1 warning  shop.mail: no such user`."""
+    at = moment_of(line.at)
+    clock = "" if at is None else f"{at:%H:%M:%S}.{at.microsecond // 1000:03} "
+    logger = "" if line.logger == "jobyard.log" else f"{line.logger}: "
+    return clock + harmless(f"#{line.attempt} {line.level:<8} {logger}{line.message}", lines=True)
 
 
 def arguments_of(job: Job) -> str:

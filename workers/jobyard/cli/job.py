@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import typer
 
-from jobyard import presentation
 from jobyard.broker import JobyardBroker
+from jobyard.broker.filters import JobFilter
 from jobyard.broker.inspector import Job
-from jobyard.broker.states import STATES, State
+from jobyard.cli import choosing
 from jobyard.cli.app import app
 from jobyard.cli.connection import connected, fail, find_job, queue_names, say, unknown_job
-from jobyard.cli.facts import arguments_of, job_values, last_error, moment_and_when, when
+from jobyard.cli.facts import (
+    arguments_of,
+    explanation_values,
+    job_values,
+    last_error,
+    log_line,
+    log_values,
+    moment_and_when,
+    when,
+)
 from jobyard.cli.harmless import harmless, json_text
 from jobyard.cli.output import Format, Output, show_facts, show_table, show_value
 from jobyard.cli.statuses import Status
 from jobyard.cli.values import duration
 from jobyard.presentation import STATUS, result_of
 
-_PAGE: Final = 200
+_PAGE: Final = 500
+#: Seconds between two looks at the log of a job that is followed: its worker sends lines at most so often.
+_LOOK: Final = 0.5
 
-job = typer.Typer(help="Look at jobs, cancel them, try them again, wait for them.", no_args_is_help=True)
+job = typer.Typer(help="Look at jobs, cancel them, try them again, wait for them, explain them.", no_args_is_help=True)
 app.add_typer(job, name="job")
 
 JobId = Annotated[str, typer.Argument(metavar="ID", show_default=False)]
-JobIds = Annotated[list[str], typer.Argument(metavar="ID...", show_default=False)]
 QueueOption = Annotated[
     str | None, typer.Option("--queue", "-q", metavar="NAME", help="The job's queue. Default: the first that knows it.")
 ]
@@ -40,60 +50,107 @@ def show(job_id: JobId, queue: QueueOption = None, output: Output = Format.TABLE
         show_job(_existing(broker, job_id, queue), output)
 
 
-@job.command("list")
+_LIST_HELP = """
+Jobs: running ones first, waiting ones in the order in which they start, ended ones newest first.
+
+\b
+  jobyard job list --queue emails --state waiting --limit 200
+  jobyard job list --actor send_email --arg to=ada@example.org --since 2h
+  jobyard job list --tag customer-7 -o json
+  jobyard job list --state failed --error SMTPServerDisconnected
+
+All that is given must fit. By tag a list is quick, however many jobs there are; otherwise each job of the queue
+and state is looked at.
+"""
+_EXPLAIN_HELP = """
+Where a job is, why, which limit or worker it waits for and until when, and what can be done.
+
+\b
+  jobyard job explain ID
+  jobyard job explain ID -o json         with all the facts that this rests on
+"""
+_LOGS_HELP = """
+What a job has logged, in all its attempts. The newest 200 lines are kept.
+
+\b
+  jobyard job logs ID
+  jobyard job logs ID --follow           until it has ended
+"""
+
+
+@job.command("list", help=_LIST_HELP)
 def list_jobs(
-    queue: Annotated[str | None, typer.Option("--queue", "-q", metavar="NAME", help="Of this queue only.")] = None,
-    state: Annotated[
-        presentation.Status | None,
-        typer.Option("--state", "-s", help="In this state only."),
-    ] = None,
-    actor: Annotated[str | None, typer.Option("--actor", "-a", metavar="NAME", help="Of this actor only.")] = None,
+    queue: choosing.Queue = None, state: choosing.State = None, actor: choosing.Actor = None, tag: choosing.Tag = None,
+    error: choosing.Error = None, group: choosing.Group = None, arguments: choosing.Arguments = None,
+    text: choosing.Containing = None, since: choosing.Since = None, until: choosing.Until = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="No more than so many.")] = 50,
     output: Output = Format.TABLE,
-) -> None:
-    """Jobs: running ones first, waiting ones in the order in which they start, ended ones newest first."""
+) -> None:  # fmt: skip
     with connected() as broker:
-        names = queue_names(broker, queue)
-        found: list[Job] = []
-        for one in _jobs(broker, names, STATES if state is None else (presentation.STATES[state],)):
-            if actor is None or one.actor == actor:
-                found.append(one)
-                if len(found) > limit:
-                    break
+        which = choosing.chosen(
+            broker, queue=queue, state=state, actor=actor, tag=tag, error=error, group=group, arguments=arguments,
+            text=text, since=since, until=until,
+        )  # fmt: skip
+        found = _found(broker, which, limit + 1)
         show_jobs(found[:limit], output, none="No job fits.")
         if len(found) > limit and output is Format.TABLE:
             say(f"There are more than these {limit}: see --limit.")
 
 
-@job.command()
-def cancel(job_ids: JobIds, queue: QueueOption = None, output: Output = Format.TABLE) -> None:
-    """Cancel jobs: one that waits at once; one that runs is asked to stop, and its worker interrupts it.
+@job.command(help=_EXPLAIN_HELP)
+def explain(job_id: JobId, queue: QueueOption = None, output: Output = Format.TABLE) -> None:
+    with connected() as broker:
+        if queue is not None:
+            queue_names(broker, queue)
+        found = broker.inspector.explain(harmless(job_id), queue)
+    if output is not Format.TABLE:
+        show_value(explanation_values(found), output)
+    else:
+        show_facts(
+            [
+                ("Job", found.job_id),
+                ("State", None if found.state is None else f"{STATUS[found.state]} in queue {found.queue}"),
+                ("Since", moment_and_when(found.since)),
+                ("Why", found.sentence),
+                ("Reason", str(found.reason)),
+                ("What to do", found.advice),
+            ]
+        )
+    if found.state is None:
+        raise typer.Exit(Status.UNKNOWN)
 
-    Exit status 1: a job had ended already. 4: a job is unknown.
-    """
 
-    def cancel_one(broker: JobyardBroker, found: Job) -> tuple[bool, str]:
-        before = broker.cancel(found.id, queue=found.queue)
-        if before == "active":
-            return True, "asked to stop"
-        done = before in ("waiting", "delayed", "parked")
-        return done, "cancelled" if done else f"not cancelled: it is {_word(before)}"
-
-    _to_each(job_ids, queue, output, cancel_one)
-
-
-@job.command()
-def retry(job_ids: JobIds, queue: QueueOption = None, output: Output = Format.TABLE) -> None:
-    """Try dead letters again, with all their attempts before them. `jobyard dead retry` takes many by a filter.
-
-    Exit status 1: a job is no dead letter. 4: a job is unknown.
-    """
-
-    def retry_one(broker: JobyardBroker, found: Job) -> tuple[bool, str]:
-        done = bool(broker.dead_letters.retry(found.queue, [found.id]))
-        return done, "waits again" if done else f"not retried: it is {STATUS[found.state]}, and only dead letters are"
-
-    _to_each(job_ids, queue, output, retry_one)
+@job.command(help=_LOGS_HELP)
+def logs(
+    job_id: JobId,
+    queue: QueueOption = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show what comes, until the job has ended.")] = False,
+    output: Output = Format.TABLE,
+) -> None:
+    with connected() as broker:
+        found = _existing(broker, job_id, queue)
+        if output is not Format.TABLE:
+            if follow:
+                fail("--follow is for people: leave -o away", Status.USAGE)
+            kept = broker.inspector.logs(job_id, found.queue)
+            show_value(
+                {"job_id": job_id, "dropped": kept.dropped, "lines": [log_values(line) for line in kept]}, output
+            )
+            return
+        shown = 0
+        while True:
+            now = broker.inspector.job(job_id, queue=found.queue)
+            lines = broker.inspector.logs(job_id, found.queue)
+            if lines.dropped > shown:
+                say(f"({lines.dropped - shown} lines are no longer kept)")
+            for line in lines[max(0, shown - lines.dropped) :]:
+                typer.echo(log_line(line))
+            shown = lines.dropped + len(lines)
+            if not follow or now is None or now.ended:
+                break
+            time.sleep(_LOOK)
+        if shown == 0:
+            say("It has logged nothing.")
 
 
 @job.command()
@@ -183,11 +240,6 @@ def show_jobs(found: Sequence[Job], output: Format, *, none: str) -> None:
     show_table(columns, rows, none=none)
 
 
-def _word(state: str) -> str:
-    """A state as `Broker.cancel` names it."""
-    return "failed" if state == "dead" else state
-
-
 def _last_event(one: Job) -> str | None:
     started = one.started_at if one.state == "active" else None
     return when(one.ended_at or one.due_at or started or one.created_at)
@@ -207,45 +259,13 @@ def _existing(broker: JobyardBroker, job_id: str, queue: str | None) -> Job:
     return found
 
 
-def _jobs(broker: JobyardBroker, names: list[str], states: Sequence[State]) -> Iterator[Job]:
-    """The jobs of these queues in these states. One that moves meanwhile comes once."""
-    seen: set[tuple[str, str]] = set()
-    for state in states:
-        for name in names:
-            stats = broker.inspector.stats(name)
-            kept = {"completed": stats.kept_completed, "cancelled": stats.kept_cancelled}
-            there: int = kept[state] if state in kept else getattr(stats, state)
-            for offset in range(0, there, _PAGE):
-                for one in broker.inspector.jobs(name, state, offset=offset, limit=_PAGE):
-                    if (name, one.id) not in seen:
-                        seen.add((name, one.id))
-                        yield one
-
-
-def _to_each(
-    job_ids: Sequence[str], queue: str | None, output: Format, act: Callable[[JobyardBroker, Job], tuple[bool, str]]
-) -> None:
-    """Do something to each of the jobs, and tell what became of it."""
-    rows: list[dict[str, Any]] = []
-    worst: Status | None = None
-    try:
-        with connected() as broker:
-            for job_id in job_ids:
-                found = find_job(broker, job_id, queue)
-                if found is None:
-                    worst = Status.UNKNOWN
-                    rows.append(
-                        {"job_id": job_id, "queue": None, "done": False, "outcome": "unknown, or no longer kept"}
-                    )
-                    continue
-                done, outcome = act(broker, found)
-                if not done:
-                    worst = worst or Status.NO
-                rows.append({"job_id": job_id, "queue": found.queue, "done": done, "outcome": outcome})
-    finally:  # Also where Redis goes away in the middle: what is done is done.
-        if output is Format.TABLE and rows:
-            show_table(("ID", "OUTCOME"), [(row["job_id"], row["outcome"]) for row in rows], none="")
-        elif output is not Format.TABLE:
-            show_value(rows, output)
-    if worst is not None:
-        raise typer.Exit(worst)
+def _found(broker: JobyardBroker, which: JobFilter, most: int) -> list[Job]:
+    """The jobs that fit, so many at most. One that moves meanwhile comes once."""
+    found: dict[tuple[str, str], Job] = {}
+    cursor: str | None = None
+    while True:
+        page = broker.inspector.search(which, cursor, min(_PAGE, most))
+        found.update(((one.queue, one.id), one) for one in page.jobs)
+        cursor = page.cursor
+        if cursor is None or len(found) >= most:
+            return list(found.values())[:most]
