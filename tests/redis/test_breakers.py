@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import dramatiq
 import pytest
+from dramatiq.errors import RateLimitExceeded
+from dramatiq.middleware import Shutdown, TimeLimitExceeded
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobyard import PermanentError, RetryAfter
+from jobyard import Cancelled, HeartbeatTimeout, PermanentError, RetryAfter
 from jobyard.broker import JobyardBroker
 from jobyard.broker.breakers import Breaker
 from jobyard.broker.delivery import Delivery
 from jobyard.broker.policy import QueuePolicy
+from jobyard.middleware.dependencies import is_outage
 from support.hand import Hand, look_up, message
 from support.proxy import Proxy
 from support.waiting import eventually
@@ -185,6 +190,125 @@ def test_a_job_with_a_key_and_a_dependency_is_held_by_both(broker: JobyardBroker
     assert [one.message_id for one in second] == held[1:2]
     worker.done(second[0])
     assert worker.ids(10) == held[2:]
+
+
+def test_a_held_job_leaves_the_slot_of_its_key_to_others(broker: JobyardBroker, hand: MakeHand) -> None:
+    broker.configure("q", QueuePolicy(key_concurrency=1))
+    worker = hand()
+    broker.enqueue(message("q", job_id="first", key="acme"))
+    first = worker.fetch_one()
+    (both,) = send(broker, key="acme")
+    broker.enqueue(message("q", job_id="after", key="acme"))
+    assert worker.ids(10) == []
+    broker.breakers.open("q", "smtp", 600_000)
+    worker.done(first)  # It is `both` that this calls to the head.
+    after = worker.fetch_one()
+    assert after.message_id == "after"
+    broker.breakers.close("q", "smtp")
+    assert worker.ids(10) == [], "the slot of the key is taken"
+    worker.done(after)
+    assert worker.ids(10) == [both]
+
+
+def test_a_change_of_the_policy_moves_no_held_job(broker: JobyardBroker, hand: MakeHand) -> None:
+    broker.breakers.open("q", "smtp", 600_000)
+    send(broker, 3)
+    assert hand().ids(10) == []
+    broker.configure("q", QueuePolicy(concurrency=5))
+    assert breaker(broker).held == 3
+
+
+def test_the_last_error_is_told(broker: JobyardBroker, hand: MakeHand) -> None:
+    worker = hand()
+    open_it(broker, worker)
+    assert breaker(broker).last_error == "RuntimeError: on purpose"
+    send(broker)
+    pause_over(broker)
+    assert breaker(broker).last_error == "RuntimeError: on purpose"
+    worker.done(worker.fetch_one())
+    worker.ids()
+    assert broker.breakers.list("q") == []
+
+
+@pytest.mark.parametrize(
+    ("error", "counts"),
+    [
+        (ConnectionError("down"), True),
+        (TimeLimitExceeded("hung"), True),
+        (HeartbeatTimeout("hung"), True),
+        (RateLimitExceeded("our own limiter"), False),
+        (PermanentError("the job's fault"), False),
+        (Cancelled(), False),
+        (Shutdown("goodbye"), False),
+    ],
+)
+def test_what_speaks_against_a_dependency(error: BaseException, counts: bool) -> None:
+    assert is_outage(error, {"dependency": "smtp"}, {}) == counts
+    assert not is_outage(error, {}, {})
+
+
+def test_held_jobs_are_not_polled_for(broker: JobyardBroker, start_worker: Callable[..., Any]) -> None:
+    many = 10_000
+    broker.breakers.open("q", "smtp", 600_000)
+    send(broker, many)
+    start_worker(queues=["q"])
+    start_worker(queues=["q"])
+    eventually(lambda: broker.inspector.stats("q").parked == many, 60)
+    client = broker.server.client()
+    with client.monitor() as monitor:
+        # Only what names this queue counts, since others use the server too.
+        ours, until = [], time.monotonic() + 2
+        while time.monotonic() < until:
+            client.ping()
+            seen = monitor.next_command()["command"]
+            if broker.namespace in seen and "EVALSHA" in seen.upper():
+                ours.append(seen)
+    assert len(ours) <= 8, "two idle workers look now and then, and not for each job"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_it_goes_through_its_states_as_a_model_says(broker: JobyardBroker, hand: MakeHand, seed: int) -> None:
+    chance = random.Random(seed)
+    worker = hand()
+    failures, opened, due, number = 0, False, False, 0
+    running: list[Delivery] = []
+    probe: Delivery | None = None
+    for _ in range(60):
+        step = chance.choice(["start", "start", "succeed", "fail", "fail", "give back", "wait"])
+        if step == "wait":
+            if opened and not due:
+                # As if the pause were over; its length stays.
+                client, key = broker.server.client(), broker.keys("q")["breakers"]
+                state, count, _, rest = client.hget(key, "smtp").split(b" ", 3)
+                client.hset(key, "smtp", b" ".join([state, count, b"1", rest]))
+                due = True
+        elif step == "start":
+            number += 1
+            send(broker, first=number)
+            found = worker.fetch(1)
+            assert bool(found) == (not opened or (due and probe is None))
+            running += found
+            if opened and found:
+                (probe,) = found
+        elif running:
+            one = running.pop(chance.randrange(len(running)))
+            tried = one is probe
+            probe = None if tried else probe
+            if step == "succeed":
+                worker.done(one)
+                if tried or not opened:
+                    failures, opened, due = 0, False, False
+            elif step == "fail":
+                fail(worker, one)
+                if tried or not opened:
+                    failures += 1
+                    opened, due = failures >= 3, False
+            else:
+                worker.back(one)
+        (state, count) = next(((one.state, one.failures) for one in broker.breakers.list("q")), ("closed", 0))
+        assert count == failures
+        assert state in (("open", "half-open") if due else ("open",) if opened else ("closed",))
+        assert (state == "half-open") >= (probe is not None)
 
 
 def test_it_is_opened_and_closed_by_hand(broker: JobyardBroker, hand: MakeHand) -> None:

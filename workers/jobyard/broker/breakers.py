@@ -28,6 +28,7 @@ class Breaker:
         held: how many jobs are parked for it.
         since: when it opened; None: it is closed.
         probe_at: open: when one job will try it again.
+        last_error: type and message of the last failure that counted; '' where none is known.
         probe: half-open: the id of the job that tries; None: the next one that comes does.
     """
 
@@ -39,6 +40,7 @@ class Breaker:
     since: int | None = None
     probe_at: int | None = None
     probe: str | None = None
+    last_error: str = ""
 
 
 class Breakers:
@@ -55,7 +57,7 @@ class Breakers:
         """
         rows = self._broker.link.call(script("breakers"), self._broker.keys(queue).all)
         return sorted(
-            (breaker_of(queue, name.decode(), text.decode(), held) for name, text, held in rows),
+            (breaker_of(queue, name.decode(), text.decode(errors="replace"), held) for name, text, held in rows),
             key=lambda one: one.dependency,
         )
 
@@ -77,7 +79,8 @@ class Breakers:
 
 def breaker_of(queue: str, dependency: str, text: str, held: int = 0) -> Breaker:
     """A breaker from its record."""
-    state, failures, till, _, since, probe = text.split(" ", 5)
+    record, _, last_error = text.partition("\0")
+    state, failures, till, _, since, probe = record.split(" ", 5)
     name = _STATES[state]
     return Breaker(
         queue=queue,
@@ -88,4 +91,5 @@ def breaker_of(queue: str, dependency: str, text: str, held: int = 0) -> Breaker
         since=int(since) if name != "closed" else None,
         probe_at=int(till) if name == "open" else None,
         probe=probe or None,
+        last_error=last_error,
     )

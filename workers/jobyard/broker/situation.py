@@ -120,7 +120,7 @@ def read(broker: JobyardBroker, job_id: str, queue: str) -> Situation | QueuePol
         ahead={int(priority): int(count) for priority, count in zip(ahead[::2], ahead[1::2], strict=True)},
         ahead_read=facts.get("ahead_read", 0),
         parked_ahead=facts.get("parked_ahead", 0),
-        breaker=breaker_of(queue, facts["dependency"].decode(), facts["breaker"].decode())
+        breaker=breaker_of(queue, facts["dependency"].decode(), facts["breaker"].decode(errors="replace"))
         if facts.get("breaker")
         else None,
     )

@@ -23,10 +23,11 @@ for i = 1, #ARGV, 2 do
     redis.call('HSET', q.policy, name, value)
   end
 end
--- Limits may have changed: parked jobs return, and are parked again if they must.
+-- Limits may have changed: jobs that are parked for their keys return, and are parked again if they must. (Those that a breaker
+-- holds stay: they come first by name, see breakers.lua.)
 local rows
 repeat
-  rows = redis.call('ZRANGE', q.parked, 0, 999)
+  rows = redis.call('ZRANGEBYLEX', q.parked, '(\2', '+', 'LIMIT', 0, 1000)
   for _, row in ipairs(rows) do
     local position, id = string.match(row, '^[^%z]*%z([^%z]*)%z(.*)$')
     redis.call('ZREM', q.parked, row)

@@ -1,6 +1,6 @@
 -- A circuit breaker for each dependency of a queue: when enough attempts in a row have failed, its jobs are held until one of
 -- them, the probe, shows that the dependency works again. `breakers` holds for each dependency that has failed of late
--- STATE FAILURES UNTIL PAUSE SINCE PROBE (times in ms, PAUSE in ms):
+-- STATE FAILURES UNTIL PAUSE SINCE PROBE (times in ms, PAUSE in ms), and, behind a NUL, the last error:
 --   closed   it has failed, but not often enough
 --   open     no job of it starts before UNTIL
 --   half     the next one that comes is the probe; if one was called back for that and none has come by UNTIL, another one is
@@ -20,10 +20,11 @@ local function read_breaker(q, dependency)
   if not text then
     return nil
   end
-  local state, failures, till, pause, since, probe = string.match(text, '^(%a+) (%d+) (%d+) (%d+) (%d+) (.*)$')
+  local state, failures, till, pause, since, probe, error =
+    string.match(text, '^(%a+) (%d+) (%d+) (%d+) (%d+) ([^%z]*)%z?(.*)$')
   return {
     state = state, failures = tonumber(failures), till = tonumber(till), pause = tonumber(pause), since = tonumber(since),
-    probe = probe,
+    probe = probe, error = error,
   }
 end
 
@@ -31,7 +32,7 @@ local function write_breaker(q, dependency, breaker)
   local fields = {
     breaker.state, exact(breaker.failures), exact(breaker.till), exact(breaker.pause), exact(breaker.since), breaker.probe or '',
   }
-  redis.call('HSET', q.breakers, dependency, table.concat(fields, ' '))
+  redis.call('HSET', q.breakers, dependency, table.concat(fields, ' ') .. '\0' .. (breaker.error or ''))
 end
 
 -- Whether a job of the dependency has to be held now.
@@ -64,8 +65,9 @@ local function close_breaker(q, dependency, breaker)
   wake(q)
 end
 
--- An attempt of a job has failed in a way for which its dependency may be to blame. Call it while the job is active.
-local function dependency_failed(q, policy, id)
+-- An attempt of a job has failed in a way for which its dependency may be to blame. Call it while the job is active. `detail` is the
+-- error as a JSON object, or ''.
+local function dependency_failed(q, policy, id, detail)
   local job = has_traits(q) and traits_of(q, {id})[1]
   if not job or job.dependency == '' then
     return
@@ -73,6 +75,12 @@ local function dependency_failed(q, policy, id)
   local first = tonumber(policy.breaker_pause) or PAUSE
   local longest = math.max(first, tonumber(policy.breaker_pause_max) or LONGEST_PAUSE)
   local breaker = read_breaker(q, job.dependency) or {state = 'closed', failures = 0, till = 0, pause = 0, since = 0}
+  local readable, error = pcall(cjson.decode, detail)
+  if readable and breaker.state ~= 'open' then
+    -- Of an encrypted job's error only the type can be read.
+    local text = tostring(error.error) .. (type(error.message) == 'string' and ': ' .. error.message or '')
+    breaker.error = string.gsub(string.sub(text, 1, 200), '%z', '')
+  end
   if breaker.state == 'probing' then
     if breaker.probe == id then
       breaker.failures = breaker.failures + 1

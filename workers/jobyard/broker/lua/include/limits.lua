@@ -32,6 +32,9 @@ local function take_limited(i, most)
     local dependency = job and job.dependency ~= '' and job.dependency
     if dependency and breaker_holds(q, dependency) then
       park(q, HELD .. dependency, position, id)
+      if key then
+        unpark(q, key, 1) -- It may have been called for its key's slot, which another one can use.
+      end
     elseif key and policy.key_concurrency
       and (tonumber(redis.call('HGET', q.slots, key)) or 0) + (starting[key] or 0) >= policy.key_concurrency then
       park(q, key, position, id)

@@ -91,7 +91,7 @@ operations['end'] = function(i, q)
   local run = parse_run(runs[1])
   if string.sub(outcome, -1) == '+' then
     outcome = string.sub(outcome, 1, -2)
-    dependency_failed(q, policy_of(i), id)
+    dependency_failed(q, policy_of(i), id, detail)
   end
   follow(followers, n)
   -- No further attempt could start before its deadline.
