@@ -302,7 +302,7 @@ class JobyardBroker(Operations, dramatiq.Broker):
             else:
                 by_queue[message.queue_name].append(job)
         for name, jobs in by_queue.items():
-            for some in pages_by_weight(jobs, _BULK, _weight, MAX_CALL):
+            for some in pages_by_weight(jobs, _BULK, _weights(jobs), MAX_CALL):
                 new += self._producer.accept(self.keys(name), some)[0]
         for message in sent:
             hooks.after("after_enqueue", self, message, delay)
@@ -339,7 +339,7 @@ class JobyardBroker(Operations, dramatiq.Broker):
             by_queue[job.queue_name].append(job)
         strangers: set[str] = set()
         for name, its in by_queue.items():
-            for some in pages_by_weight(its, _BULK, _weight, MAX_CALL):
+            for some in pages_by_weight(its, _BULK, _weights(its), MAX_CALL):
                 others = self._producer.accept(self.keys(name), some)[1]
                 strangers.update(some[index].job_id for index in others)
         return strangers
@@ -463,8 +463,8 @@ class JobyardBroker(Operations, dramatiq.Broker):
             raise ActorNotFound(actor_name) from None
 
 
-def _weight(job: FollowUp) -> int:
-    return len(job.envelope)
+def _weights(jobs: Sequence[FollowUp]) -> list[int]:
+    return [len(job.envelope) for job in jobs]
 
 
 _choosing = threading.Lock()

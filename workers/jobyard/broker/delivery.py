@@ -111,6 +111,8 @@ class Delivery(MessageProxy):
     """
 
     added: Counter[str] | None = None
+    late = False
+    _protection: Protection | None = None
 
     def __init__(
         self,
@@ -132,7 +134,8 @@ class Delivery(MessageProxy):
             # Nothing of it, since Dramatiq's own worker would run what it can read.
             content = Content(UNREADABLE, (), {}, {}, 0, glance(envelope).priority)
             self.error = error
-        self._protection = protection
+        if protection is not None:
+            self._protection = protection
         self.queue_name = queue_name
         self.message_id = job_id
         self.actor_name, self.args, self.kwargs, self.options, self.message_timestamp, self.priority = content
@@ -153,7 +156,6 @@ class Delivery(MessageProxy):
         self.fetched_at = fetched_at
         self.started_at = 0.0
         self.cancelled = False
-        self.late = False
         self.outage = False
         self.lost = False
         self.reporter: Callable[[Delivery, bytes], None] | None = None

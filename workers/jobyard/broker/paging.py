@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -15,12 +15,14 @@ def pages(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
 
 
 def pages_by_weight(
-    items: Sequence[Item], size: int, weight: Callable[[Item], int], heaviest: int
+    items: Sequence[Item], size: int, weights: Sequence[int], heaviest: int
 ) -> Iterator[Sequence[Item]]:
     """The same, but no page is heavier than `heaviest`, unless it is a single item."""
+    if sum(weights) <= heaviest:
+        yield from pages(items, size)
+        return
     first = total = 0
-    for at, item in enumerate(items):
-        own = weight(item)
+    for at, own in enumerate(weights):
         if at > first and (at - first == size or total + own > heaviest):
             yield items[first:at]
             first, total = at, 0
