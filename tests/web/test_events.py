@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -136,6 +137,23 @@ def test_too_many_listeners_are_turned_away(web: Client, monkeypatch: pytest.Mon
         assert answer.headers["Retry-After"]
     # Those who have left make room.
     eventually(lambda: can_listen(web), what="there is room again")
+
+
+def test_a_client_that_stops_reading_makes_room_for_others(web: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "MOST_LISTENERS", 1)
+    monkeypatch.setattr("jobyard.web.api.events._SLOWEST_READER", 0.3)
+    # More than all the buffers in between hold.
+    monkeypatch.setattr("jobyard.web.api.events._event", lambda name, data: "x" * 2**25)
+    host, port = web.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(f"GET /api/events HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        heard = b""
+        while b"xxx" not in heard:
+            heard += connection.recv(1000)
+        assert heard.startswith(b"HTTP/1.1 200")
+        monkeypatch.setattr("jobyard.web.api.events._event", lambda name, data: f"event: {name}\n\n")
+
+        eventually(lambda: can_listen(web), what="there is room again")
 
 
 def can_listen(web: Client) -> bool:

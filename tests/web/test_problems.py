@@ -113,6 +113,12 @@ def test_a_method_that_does_not_work_here(web: Client) -> None:
     assert "GET" in answer.headers["Allow"]
 
 
+def test_what_is_in_the_documents_addresses_also_works_with_head(web: Client) -> None:
+    answer = web.ask("HEAD", "/api/jobs/stats")
+
+    assert (answer.status, answer.body) == (200, b"")
+
+
 # Redis -----------------------------------------------------------------------------------------------------------------
 
 
@@ -133,9 +139,13 @@ def test_while_redis_is_away_everything_is_a_503_that_says_when_to_come_back(
         ("GET", "/healthz"),
         ("GET", "/api/jobs/stats"),
         ("GET", "/api/jobs/x"),
+        ("GET", "/api/jobs/x/explain"),
         ("DELETE", "/api/jobs/x"),
+        ("POST", "/api/jobs"),
+        ("PATCH", "/api/queues/x/policy"),
     ]:
-        answer = web.ask(method, path)
+        body = {"POST": {"actor": "x", "force": True}, "PATCH": {"rate": 1}}.get(method)
+        answer = web.ask(method, path, body=body)
         assert_problem(answer, Kind.REDIS_UNAVAILABLE)
         assert int(answer.headers["Retry-After"]) > 0
     assert web.get("/").status == 200
@@ -176,6 +186,7 @@ def test_a_bug_of_ours_is_a_500_without_a_traceback(
         answer = web.get("/api/jobs/stats")
 
     assert_problem(answer, Kind.INTERNAL)
+    assert answer.headers["Connection"] == "close"
     assert b"secret" not in answer.body
     monkeypatch.undo()
     assert web.get("/api/jobs/stats").status == 200

@@ -17,7 +17,20 @@ from starlette.types import ASGIApp
 
 from jobyard.broker import JobyardBroker
 from jobyard.web import pages
-from jobyard.web.api import dead_letters, enqueue, events, health, jobs, lists, queues, workers
+from jobyard.web.api import (
+    actions,
+    batches,
+    dead_letters,
+    enqueue,
+    events,
+    failures,
+    health,
+    jobs,
+    lists,
+    policies,
+    queues,
+    workers,
+)
 from jobyard.web.api.document import describe
 from jobyard.web.backroom import Backroom
 from jobyard.web.desk import Desk
@@ -30,7 +43,12 @@ from jobyard.web.settings import WebSettings
 _logger: Final = logging.getLogger("jobyard.web")
 
 #: In the order in which their addresses are tried: ids of jobs may contain slashes, so they come last.
-_ROUTERS: Final = tuple(one.router for one in (health, queues, dead_letters, workers, events, lists, enqueue, jobs))
+_ROUTERS: Final = tuple(
+    one.router
+    for one in (
+        health, policies, queues, dead_letters, failures, batches, workers, events, lists, enqueue, actions, jobs,
+    )
+)  # fmt: skip
 
 
 def create_app(broker: JobyardBroker, settings: WebSettings | None = None, *, feed: Feed | None = None) -> ASGIApp:
@@ -120,4 +138,6 @@ def _methods_at(request: Request) -> list[str]:
 async def _internal_problem(request: Request, error: Any) -> Response:
     """A bug of ours. The log has the traceback; the client gets none."""
     _logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return Problem(Kind.INTERNAL, "This is a fault of the server; its log says more.").response()
+    # The server drops the connection then: who is not told so would send the next request into it.
+    headers = {"Connection": "close"}
+    return Problem(Kind.INTERNAL, "This is a fault of the server; its log says more.", headers=headers).response()

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from jobyard.broker.policy import QueuePolicy
 from jobyard.presentation import Status
 
 
@@ -227,6 +228,162 @@ class Changed(Model):
     """How many jobs a call has changed."""
 
     changed: int
+
+
+class BulkOutcome(Model):
+    """What was done to many jobs, or would be.
+
+    Attributes:
+        matched: how many fitted, up to `limit`.
+        changed: how many of them were changed; others had gone on meanwhile. 0 in a dry run.
+        more: `limit` was reached, and there may be more that fit.
+        sample: ids of the first ones.
+        by_queue: how many in each queue.
+    """
+
+    dry_run: bool
+    matched: int
+    changed: int
+    more: bool
+    sample: list[str]
+    by_queue: dict[str, int]
+
+
+class Explanation(Model):
+    """Why a job is where it is.
+
+    Attributes:
+        reason: in one word, such as `KeyConcurrency`.
+        sentence: for people.
+        advice: what can be done; empty: nothing has to be.
+        since: when it came there, as far as that is known.
+        facts: what the sentence rests on; which there are depends on the reason. Times in milliseconds since 1970.
+    """
+
+    job_id: str
+    queue: str
+    status: Status
+    reason: str
+    sentence: str
+    advice: str
+    since: str | None
+    facts: dict[str, Any]
+
+
+class LogLine(Model):
+    """A line that a job has logged, in which attempt; `at` is by the worker's clock."""
+
+    at: str | None
+    level: str
+    logger: str
+    message: str
+    attempt: int
+
+
+class Logs(Model):
+    """What a job has logged. `dropped`: how many older lines are gone."""
+
+    lines: list[LogLine]
+    dropped: int
+
+
+class FailureGroup(Model):
+    """Failures of one queue that are the same.
+
+    Attributes:
+        group: its fingerprint, the same for the same failure in all queues.
+        error, place, template: type, `module:function`, and the message without its particulars.
+        count: how many attempts ended so.
+        dead: how many dead letters there are now of which this was the end.
+        image: of the worker that failed last.
+        actors: some that failed so.
+        sample: id of the job that failed last.
+    """
+
+    queue: str
+    group: str
+    error: str
+    place: str
+    template: str
+    count: int
+    dead: int
+    first_seen: str | None
+    last_seen: str | None
+    image: str | None
+    actors: list[str]
+    sample: str
+
+
+class FailureGroups(Model):
+    groups: list[FailureGroup]
+
+
+class Policy(Model):
+    """What holds for a queue. null: the default."""
+
+    queue: str
+    policy: QueuePolicy
+
+
+class Breaker(Model):
+    """The circuit breaker of what some jobs of a queue depend on.
+
+    Attributes:
+        state: `open`: none of them starts; `half-open`: one tries whether it works again; `closed`: they start.
+        failures: how many attempts have failed, one after the other.
+        held: how many jobs are parked for it.
+        since: when it opened.
+        probe_at: when one job will try it again.
+        probe: the id of the job that tries.
+    """
+
+    dependency: str
+    state: Literal["closed", "open", "half-open"]
+    failures: int
+    held: int
+    since: str | None
+    probe_at: str | None
+    probe: str | None
+
+
+class Breakers(Model):
+    """The breakers of a queue that have seen a failure of late."""
+
+    queue: str
+    breakers: list[Breaker]
+
+
+class BatchFailure(Model):
+    """The first job of a batch that did not complete, and what became of it."""
+
+    job_id: str
+    queue: str
+    state: str
+
+
+class Batch(Model):
+    """Jobs that belong together.
+
+    Attributes:
+        total: pending, completed, failed (dead letters), cancelled and discarded ones.
+        callbacks: those that were called (`success`, `failure`, `complete`), and when.
+    """
+
+    batch_id: str
+    description: str
+    tags: list[str]
+    total: int
+    pending: int
+    completed: int
+    failed: int
+    cancelled: int
+    discarded: int
+    callbacks: dict[str, str | None]
+    first_failure: BatchFailure | None
+    created_at: str | None
+    enqueued_at: str | None
+    ended_at: str | None
+    cancelled_at: str | None
 
 
 class Access(Model):

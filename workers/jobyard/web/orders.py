@@ -31,7 +31,7 @@ Milliseconds = Annotated[int, Field(ge=1, le=LONGEST_TIME)]
 Key = Annotated[str, Field(min_length=1, max_length=LONGEST_KEY, pattern=_WITHOUT_NUL)]
 
 
-def _is_json(value: Any, depth: int = 0) -> Any:
+def is_json(value: Any, depth: int = 0) -> Any:
     """Python reads NaN and Infinity, which are none; and what is nested without end costs everybody who looks at it."""
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("NaN and Infinity are not JSON")
@@ -39,7 +39,7 @@ def _is_json(value: Any, depth: int = 0) -> Any:
         raise ValueError(f"is nested more than {_DEEPEST} levels deep")
     if isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
-            _is_json(item, depth + 1)
+            is_json(item, depth + 1)
     return value
 
 
@@ -63,8 +63,8 @@ class NewJob(BaseModel):
         ]
         | None
     ) = None
-    args: Annotated[list[Any], AfterValidator(_is_json), Field(description="Positional arguments.")] = []
-    kwargs: Annotated[dict[str, Any], AfterValidator(_is_json), Field(description="Keyword arguments.")] = {}
+    args: Annotated[list[Any], AfterValidator(is_json), Field(description="Positional arguments.")] = []
+    kwargs: Annotated[dict[str, Any], AfterValidator(is_json), Field(description="Keyword arguments.")] = {}
     priority: Annotated[PriorityField, Field(description="A level, or 0 to 100: the lower the sooner.")] = None
     delay_ms: (
         Annotated[int, Field(ge=0, le=LONGEST_DELAY, description="Not before so many milliseconds from now.")] | None

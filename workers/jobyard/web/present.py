@@ -6,8 +6,14 @@ import json
 from collections import Counter
 from typing import Any, Final
 
+from jobyard.broker.batches import BatchFailure, BatchStatus
+from jobyard.broker.breakers import Breaker as KnownBreaker
+from jobyard.broker.bulk import Outcome
+from jobyard.broker.explain import Explanation as KnownExplanation
+from jobyard.broker.failures import FailureGroup as KnownGroup
 from jobyard.broker.inspector import Job as KnownJob
 from jobyard.broker.inspector import QueueStats
+from jobyard.broker.job_logs import JobLogs
 from jobyard.broker.workers import WorkerInfo
 from jobyard.presentation import STATUS, iso, plain, result_of
 from jobyard.web import models
@@ -82,6 +88,107 @@ def attempt(error: dict[str, Any]) -> models.Attempt:
         traceback=plain(str(error.get("traceback", ""))),
         worker=None if worker is None else plain(str(worker)),
     )
+
+
+def explanation(found: KnownExplanation) -> models.Explanation:
+    """Why a known job is where it is."""
+    assert found.queue is not None
+    assert found.state is not None
+    return models.Explanation(
+        job_id=plain(found.job_id),
+        queue=found.queue,
+        status=STATUS[found.state],
+        reason=found.reason.value,
+        sentence=plain(found.sentence),
+        advice=plain(found.advice),
+        since=iso(found.since),
+        facts=plain(found.facts),
+    )
+
+
+def logs(known: JobLogs) -> models.Logs:
+    """What a job has logged."""
+    lines = [
+        models.LogLine(
+            at=iso(one.at),
+            level=plain(one.level),
+            logger=plain(one.logger),
+            message=plain(one.message),
+            attempt=one.attempt,
+        )
+        for one in known
+    ]
+    return models.Logs(lines=lines, dropped=known.dropped)
+
+
+def bulk_outcome(outcome: Outcome, dry_run: bool, limit: int) -> models.BulkOutcome:
+    """What was done to many jobs."""
+    return models.BulkOutcome(
+        dry_run=dry_run,
+        matched=outcome.matched,
+        changed=outcome.changed,
+        more=outcome.matched >= limit,
+        sample=plain(outcome.sample),
+        by_queue=outcome.by_queue,
+    )
+
+
+def failure_group(known: KnownGroup) -> models.FailureGroup:
+    """Failures that are the same."""
+    return models.FailureGroup(
+        queue=known.queue,
+        group=known.fingerprint,
+        error=plain(known.error),
+        place=plain(known.place),
+        template=plain(known.template),
+        count=known.count,
+        dead=known.dead,
+        first_seen=iso(known.first_seen),
+        last_seen=iso(known.last_seen),
+        image=plain(known.image),
+        actors=plain(list(known.actors)),
+        sample=plain(known.sample),
+    )
+
+
+def breaker(known: KnownBreaker) -> models.Breaker:
+    """A circuit breaker."""
+    return models.Breaker(
+        dependency=plain(known.dependency),
+        state=known.state,
+        failures=known.failures,
+        held=known.held,
+        since=iso(known.since),
+        probe_at=iso(known.probe_at),
+        probe=plain(known.probe),
+    )
+
+
+def batch(known: BatchStatus) -> models.Batch:
+    """How far a batch is."""
+    first = known.first_failure
+    return models.Batch(
+        batch_id=plain(known.id),
+        description=plain(known.description),
+        tags=plain(list(known.tags)),
+        total=known.total,
+        pending=known.pending,
+        completed=known.completed,
+        failed=known.failed,
+        cancelled=known.cancelled,
+        discarded=known.discarded,
+        callbacks={name: iso(at) for name, at in known.callbacks.items()},
+        first_failure=None if first is None else _first_failure(first),
+        created_at=iso(known.created_at),
+        enqueued_at=iso(known.enqueued_at),
+        ended_at=iso(known.ended_at),
+        cancelled_at=iso(known.cancelled_at),
+    )
+
+
+def _first_failure(known: BatchFailure) -> models.BatchFailure:
+    state = "failed" if known.state == "dead" else known.state
+    return models.BatchFailure(job_id=plain(known.job_id), queue=known.queue, state=state)
 
 
 def queue(stats: QueueStats) -> models.Queue:

@@ -22,6 +22,7 @@ class Kind(Enum):
     NOT_FOUND = 404, "There is nothing at this address"
     UNKNOWN_JOB = 404, "There is no such job"
     UNKNOWN_QUEUE = 404, "There is no such queue"
+    UNKNOWN_BATCH = 404, "There is no such batch"
     METHOD_NOT_ALLOWED = 405, "This method does not work here"
     BODY_TOO_SLOW = 408, "The body took too long"
     WRONG_STATE = 409, "The job is in a state in which this is not possible"

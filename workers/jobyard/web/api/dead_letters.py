@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from jobyard.broker.broker import LONGEST_ID
 from jobyard.broker.dead_letters import DeadFilter
+from jobyard.broker.inspector import Job as KnownJob
 from jobyard.web import models, present
-from jobyard.web.api.describing import MOST_JOBS, QUEUE_SCHEMA, TheDesk, needs, new_router
-from jobyard.web.desk import Desk
+from jobyard.web.api.describing import MOST_JOBS, QUEUE_SCHEMA, JobId, OfQueue, TheDesk, needs, new_router
+from jobyard.web.desk import Desk, wrong_state
+from jobyard.web.orders import is_json
 from jobyard.web.problems import Kind
+from jobyard.web.requests import wrong_field
 from jobyard.web.tokens import Scope
 
 router: Final = new_router("dead letters")
@@ -118,3 +121,44 @@ async def discard_dead_letters(wanted: Selection, desk: TheDesk) -> models.Chang
         )
 
     return models.Changed(changed=await desk.ask(work))
+
+
+class Edited(BaseModel):
+    """New arguments; what is not given stays as it is."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    args: Annotated[list[Any], AfterValidator(is_json)] | None = None
+    kwargs: Annotated[dict[str, Any], AfterValidator(is_json)] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Edited:
+        if self.args is None and self.kwargs is None:
+            raise ValueError("give args, kwargs or both; to try it again as it is, POST /api/jobs/{id}/retry")
+        return self
+
+
+# Ids may contain slashes.
+@router.put(
+    "/api/dead-letters/{job_id:path}",
+    summary="Correct a dead letter and try it again",
+    **needs(Scope.OPERATE, Kind.UNKNOWN_JOB, Kind.UNKNOWN_QUEUE, Kind.WRONG_STATE, body=True),
+)
+async def edit_dead_letter(job_id: JobId, edited: Edited, desk: TheDesk, queue: OfQueue = None) -> models.Job:
+    """It waits again with these arguments, with all its attempts before it."""
+
+    def work(desk: Desk) -> KnownJob:
+        job = desk.job(job_id, queue)
+        args, kwargs = edited.args, edited.kwargs
+        try:
+            done = desk.broker.dead_letters.edit_and_retry(
+                job.queue, job_id, lambda a, k: (a if args is None else args, k if kwargs is None else kwargs)
+            )
+        except ValueError as error:
+            raise wrong_field(("", str(error))) from None
+        after = desk.job(job_id, job.queue)
+        if not done:
+            raise wrong_state(after.state, "edited", "Only dead letters are.")
+        return after
+
+    return present.job(await desk.ask(work))

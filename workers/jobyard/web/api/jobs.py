@@ -8,7 +8,8 @@ from starlette.responses import Response
 
 from jobyard.web import models, present
 from jobyard.web.api.describing import JobId, OfQueue, TheDesk, needs, new_router
-from jobyard.web.problems import Kind
+from jobyard.web.desk import Desk
+from jobyard.web.problems import Kind, Problem
 from jobyard.web.tokens import Scope
 
 router: Final = new_router("jobs")
@@ -34,6 +35,31 @@ async def job_stats(desk: TheDesk) -> models.Stats:
 async def retry_job(job_id: JobId, desk: TheDesk, queue: OfQueue = None) -> models.Job:
     """It waits again, with all its attempts before it."""
     return present.job(await desk.ask(lambda desk: desk.retry(job_id, queue)))
+
+
+@router.get("/api/jobs/{job_id:path}/explain", summary="Why a job is where it is", **needs(Scope.READ, *_UNKNOWN))
+async def explain_job(job_id: JobId, desk: TheDesk, queue: OfQueue = None) -> models.Explanation:
+    """What holds it and until when, behind how many it is, whether a worker has its actor; and what can be done."""
+
+    def work(desk: Desk) -> models.Explanation:
+        desk.queue_names(queue)
+        found = desk.broker.inspector.explain(job_id, queue)
+        if found.state is None:
+            raise Problem(Kind.UNKNOWN_JOB, f"{found.sentence} {found.advice}".strip())
+        return present.explanation(found)
+
+    return await desk.ask(work)
+
+
+@router.get("/api/jobs/{job_id:path}/logs", summary="What a job has logged", **needs(Scope.READ, *_UNKNOWN))
+async def job_logs(job_id: JobId, desk: TheDesk, queue: OfQueue = None) -> models.Logs:
+    """The newest lines of all its attempts, the oldest first. What a running job logs is here about half a second later."""
+
+    def work(desk: Desk) -> models.Logs:
+        job = desk.job(job_id, queue)
+        return present.logs(desk.broker.inspector.logs(job_id, job.queue))
+
+    return await desk.ask(work)
 
 
 @router.get("/api/jobs/{job_id:path}", summary="One job", **needs(Scope.READ, *_UNKNOWN))
