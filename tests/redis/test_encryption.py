@@ -11,6 +11,7 @@ import dramatiq
 import pytest
 from dramatiq.results import ResultFailure
 
+from jobyard import log
 from jobyard.broker import JobyardBroker
 from jobyard.broker.filters import JobFilter
 from jobyard.broker.key_ring import KeyRing
@@ -45,6 +46,23 @@ def broker(broker: JobyardBroker) -> JobyardBroker:
 def locked(broker: JobyardBroker, make_broker: MakeBroker, redis_url: str) -> JobyardBroker:
     """Another process on the same queues, without a key."""
     return make_broker(redis_url)
+
+
+def test_what_a_job_logs_is_encrypted(
+    broker: JobyardBroker, locked: JobyardBroker, start_worker: Callable[..., Any]
+) -> None:
+    @dramatiq.actor(queue_name="q")
+    def talk(word: str) -> None:
+        log(f"the word is {word}")
+
+    start_worker()
+    job_id = talk.send(SECRET).message_id
+    eventually(lambda: broker.inspector.stats("q").completed == 1)
+    (line,) = broker.inspector.logs(job_id)
+    assert (line.message, line.logger, line.attempt) == (f"the word is {SECRET}", "jobyard.log", 1)
+    assert SECRET.encode() not in broker.server.client().hget(broker.keys("q")["logs"], job_id)
+    (line,) = locked.inspector.logs(job_id)
+    assert "encrypted" in line.message
 
 
 def test_a_job_runs_and_nothing_of_its_data_is_in_clear(

@@ -212,7 +212,7 @@ class Delivery(MessageProxy):
             return
         lines = self.lines
         if lines is None:
-            lines = self.lines = Lines()
+            lines = self.lines = Lines(self._protection, self.queue_name, self.message_id)
         if len(message) > LONGEST_LINE:
             message = message[:LONGEST_LINE] + " …"
         at = int(time.time() * 1000) if at is None else at

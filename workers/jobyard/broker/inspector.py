@@ -200,7 +200,7 @@ class Inspector:
             key = self._keys(name)["logs"]
             stored = self._broker.link.command(b"HGET", key, job_id, key=key)
             if stored:
-                return JobLogs.decode(stored)
+                return JobLogs.decode(stored, self._broker.protection or PLAIN, name, job_id)
         return JobLogs()
 
     def search(self, which: JobFilter | None = None, cursor: str | None = None, limit: int = 100) -> Page:

@@ -18,6 +18,7 @@ import msgspec
 
 from jobyard.broker.errors import BrokerError
 from jobyard.broker.link import Link
+from jobyard.broker.protection import Protection
 from jobyard.broker.scripts import script
 
 if TYPE_CHECKING:
@@ -60,20 +61,41 @@ class JobLogs(list[LogLine]):
         self.dropped = dropped
 
     @classmethod
-    def decode(cls, stored: bytes | None) -> JobLogs:
-        """From what `lua/include/logs.lua` stores."""
+    def decode(cls, stored: bytes | None, protection: Protection, queue: str, job_id: str) -> JobLogs:
+        """From what `lua/include/logs.lua` stores. A message that can't be decrypted says so."""
         if not stored:
             return cls()
         head, *lines = stored.split(b"\n")
-        return cls([LogLine(*msgspec.json.decode(line)) for line in lines], int(head.split(b" ")[0]))
+        return cls([_decoded(line, protection, queue, job_id) for line in lines], int(head.split(b" ")[0]))
+
+
+def _encoded(line: LogLine, protection: Protection | None, queue: str, job_id: str) -> bytes:
+    if protection is None or not protection.encrypts:
+        return msgspec.json.encode((line.at, line.level, line.logger, line.message, line.attempt))
+    # As errors are: of a line, too, only the message may hold the job's data.
+    return protection.seal_error(msgspec.json.encode(line), queue, job_id)
+
+
+def _decoded(text: bytes, protection: Protection, queue: str, job_id: str) -> LogLine:
+    fields = msgspec.json.decode(text)
+    if isinstance(fields, list):
+        return LogLine(*fields)
+    opened = protection.open_error(fields, queue, job_id)
+    return LogLine(*(opened[name] for name in ("at", "level", "logger", "message", "attempt")))
 
 
 class Lines:
-    """The lines of one run that are not known to be in Redis: the newest `MOST_LINES`."""
+    """The lines of one run that are not known to be in Redis: the newest `MOST_LINES`.
 
-    __slots__ = ("_lines", "_numbers", "_sent", "closed", "waiting")
+    Args:
+        protection: encrypts them, if it encrypts.
+        queue, job_id: whose they are.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_lines", "_numbers", "_sent", "_whose", "closed", "waiting")
+
+    def __init__(self, protection: Protection | None, queue: str, job_id: str) -> None:
+        self._whose = (protection, queue, job_id)
         self._lines: deque[tuple[int, bytes]] = deque(maxlen=MOST_LINES)
         self._numbers = itertools.count()
         self._sent = 0
@@ -83,8 +105,7 @@ class Lines:
         self.closed = False
 
     def add(self, line: LogLine) -> None:
-        fields = (line.at, line.level, line.logger, line.message, line.attempt)
-        self._lines.append((next(self._numbers), msgspec.json.encode(fields)))
+        self._lines.append((next(self._numbers), _encoded(line, *self._whose)))
 
     def unsent(self) -> tuple[int, int, bytes]:
         """The number of the first line, the number after the last, and the lines as the scripts take them; empty: none."""

@@ -84,6 +84,11 @@ class Protection:
         """Whether a job that is neither signed nor encrypted is refused."""
         return self._signing is not None
 
+    @property
+    def encrypts(self) -> bool:
+        """Whether what is written from now on is encrypted."""
+        return self._encryption is not None
+
     # Envelopes -----------------------------------------------------------------------------------------------------
 
     def seal(self, envelope: bytes, queue: str, job_id: str, head: Head) -> bytes:
