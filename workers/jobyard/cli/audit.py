@@ -15,6 +15,10 @@ from jobyard.cli.statuses import Status
 def audit(output: Output = Format.TABLE) -> None:
     """Add up the ledger of every queue: accepted jobs are all somewhere, and nothing is stored that belongs to none.
 
+    \b
+      jobyard audit
+      jobyard audit -o json || page_somebody
+
     Exit status 1: something is lost or orphaned. That is a bug, or somebody changed keys by hand.
     """
     with connected() as broker:

@@ -44,6 +44,11 @@ def bench(
 ) -> None:
     """Measure how fast jobs go through this machine.
 
+    \b
+      jobyard bench
+      jobyard bench --redis --jobs 200000
+      jobyard bench --json
+
     Real worker processes with all guarantees on (leases, attempts, results, ledger, metrics, the default middleware), and a
     Valkey with an append-only file (everysec). Takes about twenty seconds.
 

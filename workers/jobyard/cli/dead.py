@@ -54,7 +54,12 @@ def list_dead(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="No more than so many, the oldest first.")] = 50,
     output: Output = Format.TABLE,
 ) -> None:
-    """Dead letters, the oldest first."""
+    """Dead letters, the oldest first.
+
+    \b
+      jobyard dead list --error SMTPServerDisconnected
+      jobyard dead list --queue emails --older-than 7d -o json
+    """
     with connected() as broker:
         found = _select(broker, queue, DeadFilter(actor, error, older_than), group, limit + 1)
     show_jobs(found[:limit], output, none="No dead letter fits.")
@@ -64,7 +69,11 @@ def list_dead(
 
 @dead.command()
 def show(job_id: JobId, queue: QueueOption = None, output: Output = Format.TABLE) -> None:
-    """Everything about a dead letter, with the errors of all its attempts."""
+    """Everything about a dead letter, with the errors of all its attempts.
+
+    \b
+      jobyard dead show ID
+    """
     with connected() as broker:
         found = _dead_letter(broker, job_id, queue)
     show_job(found, output)
@@ -88,6 +97,10 @@ def retry(
     output: Output = Format.TABLE,
 ) -> None:
     """Try dead letters again, with all their attempts before them: those with these ids, or all that fit.
+
+    \b
+      jobyard dead retry ID ID
+      jobyard dead retry --error SMTPServerDisconnected --rate 5
 
     Exit status 1: some id is of no dead letter (any more).
     """
@@ -118,6 +131,10 @@ def discard(
 ) -> None:
     """Forget dead letters for ever: those with these ids, or all that fit (then it asks first).
 
+    \b
+      jobyard dead discard --actor send_email --older-than 7d --dry-run
+      jobyard dead discard --queue emails --all --yes
+
     Exit status 1: some id is of no dead letter (any more), or the answer was no.
     """
     with connected() as broker:
@@ -142,6 +159,10 @@ def edit(
     kwargs: Annotated[str | None, typer.Option("--kwargs", metavar="JSON", help="New keyword arguments.")] = None,
 ) -> None:
     """Change the arguments of a dead letter and try it again.
+
+    \b
+      jobyard dead edit ID
+      jobyard dead edit ID --kwargs '{"to": "ada@example.org"}'
 
     Without --args and --kwargs it opens them in $EDITOR, as JSON; leave without saving, and nothing happens.
     """

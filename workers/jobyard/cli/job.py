@@ -45,7 +45,12 @@ QueueOption = Annotated[
 
 @job.command()
 def show(job_id: JobId, queue: QueueOption = None, output: Output = Format.TABLE) -> None:
-    """Everything about a job: where it is, its arguments, attempts, errors, progress and result."""
+    """Everything about a job: where it is, its arguments, attempts, errors, progress and result.
+
+    \b
+      jobyard job show ID
+      jobyard job show ID -o json
+    """
     with connected() as broker:
         show_job(_existing(broker, job_id, queue), output)
 
@@ -164,6 +169,10 @@ def wait(
     output: Output = Format.TABLE,
 ) -> None:
     """Wait until a job has ended, and show it.
+
+    \b
+      jobyard job wait ID --timeout 5m
+      jobyard job wait $(jobyard enqueue add --args '[1, 2]')
 
     Exit status 0: completed. 1: it has failed or was cancelled. 4: unknown. 5: not in time.
     """

@@ -78,7 +78,12 @@ Fields
 
 @queue.command("list")
 def list_queues(output: Output = Format.TABLE) -> None:
-    """All queues, with how many jobs are where."""
+    """All queues, with how many jobs are where.
+
+    \b
+      jobyard queue list
+      jobyard queue list -o json
+    """
     with connected() as broker:
         ledgers = [broker.inspector.stats(name) for name in queue_names(broker, None)]
     if output is not Format.TABLE:
@@ -118,7 +123,11 @@ def list_queues(output: Output = Format.TABLE) -> None:
 
 @queue.command()
 def stats(name: QueueName, output: Output = Format.TABLE) -> None:
-    """The whole ledger of one queue."""
+    """The whole ledger of one queue.
+
+    \b
+      jobyard queue stats emails
+    """
     with connected() as broker:
         ledger = broker.inspector.stats(queue_names(broker, name)[0])
     values = queue_values(ledger)
@@ -135,13 +144,21 @@ def stats(name: QueueName, output: Output = Format.TABLE) -> None:
 
 @queue.command()
 def pause(names: QueueNames) -> None:
-    """Start no more jobs of these queues. They still accept jobs, and running ones finish."""
+    """Start no more jobs of these queues. They still accept jobs, and running ones finish.
+
+    \b
+      jobyard queue pause emails images
+    """
     _set_paused(names, True)
 
 
 @queue.command()
 def resume(names: QueueNames) -> None:
-    """Start jobs of these queues again."""
+    """Start jobs of these queues again.
+
+    \b
+      jobyard queue resume emails images
+    """
     _set_paused(names, False)
 
 

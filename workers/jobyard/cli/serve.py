@@ -92,6 +92,9 @@ def create(
 ) -> None:
     """Make a token. It is shown once, on standard output; the line to keep goes to standard error.
 
+    \b
+      jobyard serve token create --scope read
+
     The line is for the file that JOBYARD_WEB_TOKENS_FILE names, or for JOBYARD_WEB_TOKENS. It has only a hash of the token, so
     who reads it can't come in. The server reads it when it starts.
     """
@@ -108,7 +111,11 @@ def create(
 
 @serve.command()
 def openapi() -> None:
-    """Print the OpenAPI 3.1 document of the REST API, without serving anything."""
+    """Print the OpenAPI 3.1 document of the REST API, without serving anything.
+
+    \b
+      jobyard serve openapi > openapi.json
+    """
     with _dashboard_installed():
         from jobyard.web.app import document
 
