@@ -72,8 +72,8 @@ def test_an_explicit_backend(program: Any) -> None:
 def test_what_can_not_be_stored_is_a_dead_letter_where_it_was_to_be_stored(program: Any) -> None:
     job = program.ended(program.returns_an_object.send(), "dead")
     assert job.errors[-1]["message"] == "Object of type object is not JSON serializable"
-    message = program.returns_bytes.send(600_000)
-    assert "has 600002 bytes, more than the 524288" in program.ended(message, "dead").errors[-1]["message"]
+    message = program.returns_bytes.send(1_200_000)
+    assert "has 1200002 bytes, more than the 1048576" in program.ended(message, "dead").errors[-1]["message"]
     assert program.returns_bytes.send(500_000).get_result(block=True) == "x" * 500_000
 
 
