@@ -79,7 +79,11 @@ def test_the_living_are_added_to_the_dead_and_change_nothing_there() -> None:
 
 def test_queues_are_shown_and_when_redis_is_away_they_are_absent_rather_than_wrong() -> None:
     found = samples(
-        Books(), [QueueFigures("mail", 5, 6, 4, 3, 2, 0, 1.5), QueueFigures("idle", 0, 0, 0, 0, 0, 0, None)]
+        Books(),
+        [
+            QueueFigures("mail", 5, 6, 4, 3, 2, 0, 1.5, {"smtp": True, "imap": False}),
+            QueueFigures("idle", 0, 0, 0, 0, 0, 0, None),
+        ],
     )
     assert found["jobyard_redis_up", ()] == 1
     kinds = ("waiting", "parked", "delayed", "active", "dead")
@@ -88,6 +92,8 @@ def test_queues_are_shown_and_when_redis_is_away_they_are_absent_rather_than_wro
     assert found["jobyard_queue_oldest_seconds", ("mail",)] == 1.5
     assert found["jobyard_queue_oldest_seconds", ("idle",)] == 0
     assert found["jobyard_jobs_lost", ("mail",)] == 0
+    assert found["jobyard_breaker_open", ("mail", "smtp")] == 1
+    assert found["jobyard_breaker_open", ("mail", "imap")] == 0
     found = samples(Books(), None)
     assert found["jobyard_redis_up", ()] == 0
     assert not any(name.startswith(("jobyard_queue", "jobyard_jobs_lost")) for name, _ in found)
@@ -103,7 +109,8 @@ def test_every_metric_is_exported_under_its_name_and_documented() -> None:
     books = Books()
     books.add(report(tally(("mail", "send", "completed", 0.1))))
     found = {
-        re.sub("_(bucket|count|sum)$", "", name) for name, _ in samples(books, [QueueFigures("q", 0, 0, 0, 0, 0, 0, 0)])
+        re.sub("_(bucket|count|sum)$", "", name)
+        for name, _ in samples(books, [QueueFigures("q", 0, 0, 0, 0, 0, 0, 0, {"smtp": True})])
     }
     assert found == {metric.exported for metric in Metric}
     documented = set(re.findall(r"^\| `(jobyard_\w+)`", DOCUMENTATION.read_text(), re.MULTILINE))

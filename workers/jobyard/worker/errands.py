@@ -123,8 +123,9 @@ class Errands:
         stats = self._broker.inspector.stats(queue)
         oldest = None if stats.oldest_at is None else max(0.0, (stats.now - stats.oldest_at) / 1000)
         return QueueFigures(
-            queue, stats.waiting, stats.parked, stats.delayed, stats.active, stats.dead, stats.lost, oldest
-        )
+            queue, stats.waiting, stats.parked, stats.delayed, stats.active, stats.dead, stats.lost, oldest,
+            {one.dependency: one.state != "closed" for one in self._broker.breakers.list(queue)},
+        )  # fmt: skip
 
     def _revoke(self, dead: Revoke) -> None:
         try:

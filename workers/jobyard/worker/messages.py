@@ -140,7 +140,10 @@ class Report(msgspec.Struct, tag=True, frozen=True):
 
 
 class QueueFigures(msgspec.Struct, frozen=True):
-    """One queue, as `broker.inspector.QueueStats` has it. `oldest` is in seconds; None: no job waits."""
+    """One queue, as `broker.inspector.QueueStats` has it. `oldest` is in seconds; None: no job waits.
+
+    `breakers` says of each dependency that has failed of late whether its jobs are held.
+    """
 
     queue: str
     waiting: int
@@ -150,6 +153,7 @@ class QueueFigures(msgspec.Struct, frozen=True):
     dead: int
     lost: int
     oldest: float | None
+    breakers: dict[str, bool] = {}
 
 
 class Figures(msgspec.Struct, tag=True, frozen=True):

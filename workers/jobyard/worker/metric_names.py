@@ -57,6 +57,10 @@ class Metric(Enum):
         "jobyard_queue_oldest_seconds", "gauge", ("queue",),
         "Seconds since the first waiting job was created; 0: none waits",
     )  # fmt: skip
+    BREAKER_OPEN = (
+        "jobyard_breaker_open", "gauge", ("queue", "dependency"),
+        "1 while jobs of a dependency are held since it fails; 0: it has failed of late; absent: it works",
+    )  # fmt: skip
     LOST = (
         "jobyard_jobs_lost", "gauge", ("queue",),
         "Accepted jobs of a queue that are nowhere. Anything but 0 is a bug: alert on it",

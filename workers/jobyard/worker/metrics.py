@@ -106,6 +106,8 @@ class _Collector:
         }
         yield _family(Metric.QUEUE_JOBS, jobs)
         yield _family(Metric.QUEUE_OLDEST, {(one.queue,): one.oldest or 0.0 for one in now.queues})
+        open_now = {(one.queue, name): int(is_open) for one in now.queues for name, is_open in one.breakers.items()}
+        yield _family(Metric.BREAKER_OPEN, open_now)
         yield _family(Metric.LOST, {(one.queue,): one.lost for one in now.queues})
 
 
