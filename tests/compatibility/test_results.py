@@ -80,7 +80,7 @@ def test_what_can_not_be_stored_is_a_dead_letter_where_it_was_to_be_stored(progr
 def test_what_can_not_be_stored_and_nobody_asked_for_completes_the_job(program: Any) -> None:
     for message, error in (
         (program.returns_an_object_that_nobody_asked_for.send(), "TypeError: Object of type object"),
-        (program.returns_bytes_that_nobody_asked_for.send(600_000), "ValueError: the result of"),
+        (program.returns_bytes_that_nobody_asked_for.send(1_200_000), "ValueError: the result of"),
     ):
         program.ended(message)
         with pytest.raises(ResultFailure, match=error):
