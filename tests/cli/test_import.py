@@ -251,16 +251,19 @@ def test_a_limit_holds_and_the_next_run_goes_on(jobyard: Run, redis_url: str, na
 def test_what_our_queue_can_not_have_stays_and_the_others_move(jobyard: Run, server: Server, name: str) -> None:
     _produce("dramatiq", server.url, name, 3)
     with server.client() as client:
-        [first, *_] = client.lrange(f"{name}:emails", 0, -1)
+        [first, second, *_] = client.lrange(f"{name}:emails", 0, -1)
+        message = json.loads(client.hget(f"{name}:emails.msgs", second))
+        client.hset(f"{name}:emails.msgs", second, json.dumps({**message, "options": {"deadline": 1}}))
         message = json.loads(client.hget(f"{name}:emails.msgs", first))
         client.hset(f"{name}:emails.msgs", first, json.dumps({**message, "message_id": "x" * 300}))
         client.rpush(f"{name}:emails", "gone", "odd")
         client.hset(f"{name}:emails.msgs", "odd", b"\x80\x04N.")
     said = jobyard("import", "dramatiq", "--from", server.url, "--prefix", name, "--queue", "emails", "-o", "json")
-    assert (said.status, said.json["moved"], said.json["source"]["left"], _adds_up(said.json)) == (1, 2, 3, True)
+    assert (said.status, said.json["moved"], said.json["source"]["left"], _adds_up(said.json)) == (1, 1, 4, True)
     table = jobyard("import", "dramatiq", "--from", server.url, "--prefix", name, "--queue", "emails").out
     assert "WHY THEY STAY" in table
     assert "encoder of its own" in table
+    assert "'deadline' means something else" in table
     assert "its message is gone" in table
 
 

@@ -43,6 +43,18 @@ def test_a_delayed_job_says_when_it_is_due(jobyard: Run) -> None:
     assert "in 1h 29m" in jobyard("job", "show", job_id).out
 
 
+def test_tags_deadline_and_dependency_are_asked_for(jobyard: Run, broker: JobyardBroker) -> None:
+    words = ("--tag", "nightly", "--tag", "acme", "--deadline", "6h", "--dependency", "smtp", "--expires", "1h")
+    job_id = jobyard("enqueue", "add", *words).out.strip()
+    job = broker.inspector.job(job_id)
+    assert job is not None
+    wanted = {"tags": ["nightly", "acme"], "deadline": 21_600_000, "dependency": "smtp", "expires": 3_600_000}
+    assert job.options == wanted
+    assert [one["job_id"] for one in jobyard("job", "list", "--tag", "acme", "-o", "json").json] == [job_id]
+    said = jobyard("enqueue", "add", "--tag", "x" * 100)
+    assert (said.status, len(said.err.splitlines())) == (2, 1)
+
+
 def test_a_unique_job_is_sent_once(jobyard: Run) -> None:
     first = jobyard("enqueue", "add", "--unique", "one", "-o", "json").json
     second = jobyard("enqueue", "add", "--unique", "one", "-o", "json").json

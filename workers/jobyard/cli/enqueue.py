@@ -25,6 +25,7 @@ Send a job, without importing the code of its actor. Prints the job's id.
 \b
   jobyard enqueue send_email --queue emails --kwargs '{"to": "ada@example.org"}'
   jobyard enqueue add --args '[1, 2]' --delay 5m --priority high
+  jobyard enqueue add --args '[1, 2]' --tag nightly --deadline 6h
   jobyard job wait $(jobyard enqueue add --args '[1, 2]')
 
 What the actor declares in code (its queue, priority, key, unique, the check of its payload) is not known here: give it.
@@ -72,6 +73,19 @@ def enqueue(
         int | None,
         typer.Option("--expires", metavar="1h", parser=duration, help="It must have started by then."),
     ] = None,
+    deadline: Annotated[
+        int | None,
+        typer.Option(
+            "--deadline", metavar="1h", parser=duration, help="It must have ended by then: no attempt starts later."
+        ),
+    ] = None,
+    tags: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="TAG", help="By which it can be found. Can be given several times."),
+    ] = None,
+    dependency: Annotated[
+        str | None, typer.Option("--dependency", metavar="NAME", help="What it needs: held while that fails.")
+    ] = None,
     idempotency_key: Annotated[
         str | None,
         typer.Option("--idempotency-key", metavar="KEY", help="Makes the id: sending it again gives the first job."),
@@ -87,6 +101,9 @@ def enqueue(
         "unique_until": unique_until,
         "debounce": debounce or None,
         "expires": expires,
+        "deadline": deadline,
+        "tags": tags or None,
+        "dependency": dependency,
         "idempotency_key": idempotency_key,
     }
     message: Message[Any] = Message(

@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
+from jobyard.broker.wishes import OPTIONS
 from jobyard.migrate.places import (
     FROM_LIST_AND_HASH,
     FROM_SET_AND_HASH,
@@ -31,8 +32,8 @@ from jobyard.migrate.source import DEAD_LETTERS, IN_FLIGHT, CantMoveError, Entry
 _SILENCE: Final = 60_000
 #: What belongs to the entry, or to an attempt there, and not to the job.
 _NOT_OF_THE_JOB: Final = ("redis_message_id", "eta", "retries", "traceback", "requeue_timestamp")
-#: Options with which our queue may refuse a job, since another one has the same.
-_MEAN_SOMETHING_HERE: Final = frozenset(("unique", "idempotency_key"))
+#: Options that an application's own middleware may have had there, and that would hold a job back here, or end it.
+_MEAN_SOMETHING_HERE: Final = OPTIONS | {"idempotency_key"}
 
 
 class DramatiqQueue:
@@ -111,8 +112,8 @@ class DramatiqQueue:
             ) from None
         if not isinstance(job_id, str) or not isinstance(actor, str):
             raise CantMoveError("its message has no id or actor")
-        for name in _MEAN_SOMETHING_HERE & kept.keys():
-            raise CantMoveError(f"its option {name!r} was meant for something else there, and would hold it back here")
+        for name in sorted(_MEAN_SOMETHING_HERE & kept.keys()):
+            raise CantMoveError(f"its option {name!r} means something else here")
         if "group_completion_uuid" in kept:
             # The count of what is still to come lies in the application's rate limiter backend.
             if "group" not in self._request.without:
