@@ -42,7 +42,7 @@ def samples(books: Books, queues: list[QueueFigures] | None = None) -> dict[tupl
         )
     )  # fmt: skip
     # Labels in the order in which we declare them.
-    order = ("queue", "actor", "outcome", "state", "process", "reason", "le")
+    order = ("queue", "actor", "outcome", "state", "process", "reason", "dependency", "le")
     return {
         (sample.name, tuple(sample.labels[name] for name in order if name in sample.labels)): sample.value
         for family in text_string_to_metric_families(text.decode())
