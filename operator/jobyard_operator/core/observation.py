@@ -129,7 +129,8 @@ class Memory:
         looked: when the last look was; None: there was none.
         total, ended: what was there and had ended then.
         fast, slow: arrivals a second, averaged with a half-life of 15 s and of 120 s.
-        service: seconds that a run takes, with a half-life of 20 runs; None: none has ended yet.
+        service: seconds that a run takes, on average of the last ones; None: none has ended yet.
+        runs: how many have ended.
         steady, needed: peaks of the steady need and of the whole need.
         idle_since: since when nothing was there; None: something is.
         blind_since: since when Redis can't be reached.
@@ -144,6 +145,7 @@ class Memory:
     fast: float = 0.0
     slow: float = 0.0
     service: float | None = None
+    runs: int = 0
     steady: Peaks = ()
     needed: Peaks = ()
     idle_since: float | None = None

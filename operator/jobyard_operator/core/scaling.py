@@ -18,8 +18,10 @@ from jobyard_operator.core.reasons import Bound, Reason
 
 FAST_HALF_LIFE: Final = 15.0
 SLOW_HALF_LIFE: Final = 120.0
-#: In runs that ended.
+#: In runs that ended; at least, and as many as come in SLOW_HALF_LIFE: one long job among many short ones moves little.
 SERVICE_HALF_LIFE: Final = 20.0
+#: So many are counted; more say no more.
+MOST_RUNS: Final = 1_000_000
 #: What the backlog needed is held for so many seconds only: when it is gone, it is gone.
 BACKLOG_HOLD: Final = 30.0
 #: A pod shall be there a little before what it was started for; a tick of the control loop is 5 s.
@@ -68,7 +70,12 @@ def _told(rules: Rules, memory: Memory) -> Decision:
         sentence = "Somebody else scales the Deployment, since scaling.mode is External."
     else:
         sentence = f"{_pods(rules.replicas)}, since spec.replicas says so."
-    return Decision(desired=rules.replicas, reason=reason, sentence=sentence, memory=Memory(service=memory.service))
+    return Decision(
+        desired=rules.replicas,
+        reason=reason,
+        sentence=sentence,
+        memory=Memory(service=memory.service, runs=memory.runs),
+    )
 
 
 def _blind(rules: Rules, observation: Observation, memory: Memory) -> Decision:
@@ -114,7 +121,8 @@ def _learn(observation: Observation, memory: Memory) -> Memory:
         slow = decayed(slow, arrived / elapsed, elapsed, SLOW_HALF_LIFE)
     service = memory.service
     if observation.service is not None:
-        service = averaged(service, observation.service, max(ended, 1), SERVICE_HALF_LIFE)
+        half_life = max(SERVICE_HALF_LIFE, memory.slow * SLOW_HALF_LIFE)
+        service = averaged(service, observation.service, max(ended, 1), half_life)
     quiet = not (total or arrived or ended or _due(observation))
     idle_since = (memory.idle_since if memory.idle_since is not None else observation.now) if quiet else None
     return replace(
@@ -125,6 +133,7 @@ def _learn(observation: Observation, memory: Memory) -> Memory:
         fast=fast,
         slow=slow,
         service=service,
+        runs=min(memory.runs + ended, MOST_RUNS),
         idle_since=idle_since,
         blind_since=None,
         turns=tuple(time for time in memory.turns if time > observation.now - FLAP_WINDOW),
@@ -148,10 +157,11 @@ class _Need:
         cold = DEFAULT_COLD_START if observation.cold_start is None else observation.cold_start
         self.rate = max(memory.fast, memory.slow)
         backlog = observation.waiting + observation.orphaned + observation.due_soon
-        # Long jobs that have not ended yet are not invisible.
-        service = (
-            None if memory.service is None else max(memory.service, observation.running if observation.active else 0)
-        )
+        service = memory.service
+        # While few have ended, the long ones are not invisible. Later they are in the average, and those that run at a moment
+        # are longer than the mean (the inspection paradox): their age would be no measure.
+        if service is not None and observation.active > memory.runs:
+            service = max(service, observation.running)
         self.service, self.backlog = service, backlog
         threads = rules.threads
         due = _due(observation)

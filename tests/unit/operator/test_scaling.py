@@ -125,6 +125,19 @@ def test_jobs_of_dead_workers_wake_a_queue() -> None:
     assert decide(RULES, Observation(now=1000.0, orphaned=1), KNOWN).desired == 1
 
 
+def test_long_first_jobs_are_not_invisible_while_few_have_ended() -> None:
+    look = Observation(now=1000.0, waiting=40, active=8, running=60.0, replicas=1, ready=1, idle=0)
+    young = decide(RULES, look, replace(KNOWN, runs=3)).inputs
+    grown = decide(RULES, look, replace(KNOWN, runs=3000)).inputs
+    assert (young["service"], grown["service"]) == (60.0, 1.0)
+
+
+def test_one_long_job_among_many_short_ones_moves_little() -> None:
+    memory = Memory(looked=995.0, ended=1000, service=1.0, runs=1000, slow=4.0, fast=4.0)
+    decision = decide(RULES, Observation(now=1000.0, active=4, ended=1020, service=16.0), memory)
+    assert 1.3 < decision.inputs["service"] < 1.6
+
+
 def test_a_rate_limit_caps_what_more_pods_could_do() -> None:
     look = Observation(now=1000.0, waiting=10_000)
     decision = decide(replace(RULES, rate=10.0), look, KNOWN)
