@@ -17,6 +17,9 @@ import pytest
 
 from jobyard.broker import JobyardBroker
 from jobyard.broker.inspector import Job
+from jobyard.migrate.celery_queue import _Waiting
+from jobyard.migrate.mover import Mover
+from jobyard.migrate.places import IdPlace
 from support.servers import Server
 
 Run = Callable[..., Any]
@@ -217,9 +220,6 @@ def test_killed_again_and_again_it_moves_every_job_once(
 def test_what_was_handed_in_before_a_kill_is_known_and_taken_out(
     jobyard: Run, broker: JobyardBroker, redis_url: str, name: str, system: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from jobyard.migrate.celery_queue import _Waiting
-    from jobyard.migrate.places import IdPlace
-
     class KilledError(BaseException):
         pass
 
@@ -240,6 +240,25 @@ def test_what_was_handed_in_before_a_kill_is_known_and_taken_out(
     report = said.json
     assert (said.status, report["moved"], report["already_there"], report["accepted"]) == (0, 0, len(sent), 0)
     assert _adds_up(report)
+
+
+def test_what_a_worker_took_while_it_was_moved_is_told(
+    jobyard: Run, broker: JobyardBroker, server: Server, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _produce("dramatiq", server.url, name, 3)
+    hand_in = Mover._hand_in
+
+    def while_a_worker_takes_one(mover: Mover, entries: Any) -> Any:
+        done = hand_in(mover, entries)
+        with server.client() as client:
+            client.lpop(f"{name}:emails")
+        return done
+
+    monkeypatch.setattr(Mover, "_hand_in", while_a_worker_takes_one)
+    words = ("import", "dramatiq", "--from", server.url, "--prefix", name, "--queue", "emails")
+    said = jobyard(*words, "-o", "json")
+    assert (said.status, said.json["moved"], said.json["taken_meanwhile"]) == (1, 3, 1)
+    assert broker.inspector.stats("emails").waiting == 3
 
 
 def test_a_limit_holds_and_the_next_run_goes_on(jobyard: Run, redis_url: str, name: str) -> None:

@@ -207,6 +207,9 @@ def _foreign(url: str) -> Iterator[Any]:
         fail(f"--from {other.address}: {error}", Status.REDIS)
     finally:
         client.close()
+        pool = getattr(client, "connection_pool", None)  # A cluster's client has none, and closes what it has.
+        if pool is not None:
+            pool.disconnect()
 
 
 def _pair(text: str) -> tuple[str, str]:
