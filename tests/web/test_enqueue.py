@@ -210,6 +210,19 @@ def test_a_job_that_is_too_large_is_a_413(web: Client) -> None:
     assert web.post("/api/jobs", order(args=["x" * LARGEST_BODY])).status == 413
 
 
+def test_a_job_that_the_broker_takes_for_too_large_is_a_413_and_one_of_many_is_refused(
+    serve: Callable[..., Client], broker: JobyardBroker, redis_url: str
+) -> None:
+    web = serve(redis_url, max_message_size=1000)
+
+    answer = web.post("/api/jobs", order(args=["x" * 1000]))
+    assert (answer.status, answer.json["type"]) == (413, "urn:jobyard:problem:job-too-large")
+    many = web.post("/api/jobs/bulk", {"jobs": [order(), order(args=["x" * 1000]), order(tags=["a\nb"])]}).json
+    assert [one["outcome"] for one in many["results"]] == ["enqueued", "refused", "refused"]
+    assert "1,000" in many["results"][1]["detail"]
+    assert broker.inspector.stats("emails").waiting == 1
+
+
 # Many ------------------------------------------------------------------------------------------------------------------
 
 

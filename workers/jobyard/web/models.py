@@ -206,15 +206,16 @@ class Outcome(Model):
 
     Attributes:
         outcome: `enqueued`; `known`: there was one with this idempotency key; `duplicate`: another job has its unique key;
-            `rate-limited`: the rate of its queue is used up.
+            `rate-limited`: the rate of its queue is used up; `refused`: it can't be accepted, `detail` says why.
         job_id, queue: of the job, or of the one that was there already.
         retry_after: seconds after which it may be accepted.
     """
 
-    outcome: Literal["enqueued", "known", "duplicate", "rate-limited"]
+    outcome: Literal["enqueued", "known", "duplicate", "rate-limited", "refused"]
     job_id: str | None = None
     queue: str | None = None
     retry_after: float | None = None
+    detail: str | None = None
 
 
 class EnqueuedMany(Model):

@@ -16,10 +16,10 @@ from jobyard.broker.delivery import LONGEST_DELAY
 from jobyard.broker.keys import check_queue_name
 from jobyard.broker.wishes import LONGEST_KEY, LONGEST_TAG, LONGEST_TIME, MOST_TAGS
 from jobyard.broker.workers import WorkerInfo
-from jobyard.errors import PayloadError
+from jobyard.errors import MessageTooLarge, PayloadError
 from jobyard.priority import PriorityField
 from jobyard.web.api.times import Moment
-from jobyard.web.problems import Problem
+from jobyard.web.problems import Kind, Problem
 from jobyard.web.requests import wrong_field
 
 _DEEPEST: Final = 100
@@ -164,6 +164,8 @@ def _check_known(actor: str, queue: str, workers: Sequence[WorkerInfo], where: s
     raise wrong_field((f"{where}actor", said))
 
 
-def said_of(error: Exception, where: str) -> Problem:
+def said_of(error: Exception, where: str = "") -> Problem:
     """What a broker says of a message that can never be accepted."""
+    if isinstance(error, MessageTooLarge):
+        return Problem(Kind.JOB_TOO_LARGE, f"The job has {error.size:,} bytes, and {error.limit:,} are taken.")
     return wrong_field((where.rstrip("."), str(error)))

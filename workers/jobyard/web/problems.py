@@ -28,6 +28,7 @@ class Kind(Enum):
     WRONG_STATE = 409, "The job is in a state in which this is not possible"
     DUPLICATE = 409, "Another job has this unique key"
     BODY_TOO_LARGE = 413, "The body is too large"
+    JOB_TOO_LARGE = 413, "The job is too large"
     NOT_JSON = 415, "Only JSON is accepted"
     WRONG_HOST = 421, "This host name is not served here"
     RATE_LIMITED = 429, "The queue accepts no more jobs now"

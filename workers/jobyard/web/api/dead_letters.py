@@ -13,9 +13,8 @@ from jobyard.broker.inspector import Job as KnownJob
 from jobyard.web import models, present
 from jobyard.web.api.describing import MOST_JOBS, QUEUE_SCHEMA, JobId, OfQueue, TheDesk, needs, new_router
 from jobyard.web.desk import Desk, wrong_state
-from jobyard.web.orders import is_json
+from jobyard.web.orders import is_json, said_of
 from jobyard.web.problems import Kind
-from jobyard.web.requests import wrong_field
 from jobyard.web.tokens import Scope
 
 router: Final = new_router("dead letters")
@@ -142,7 +141,7 @@ class Edited(BaseModel):
 @router.put(
     "/api/dead-letters/{job_id:path}",
     summary="Correct a dead letter and try it again",
-    **needs(Scope.OPERATE, Kind.UNKNOWN_JOB, Kind.UNKNOWN_QUEUE, Kind.WRONG_STATE, body=True),
+    **needs(Scope.OPERATE, Kind.UNKNOWN_JOB, Kind.UNKNOWN_QUEUE, Kind.WRONG_STATE, Kind.JOB_TOO_LARGE, body=True),
 )
 async def edit_dead_letter(job_id: JobId, edited: Edited, desk: TheDesk, queue: OfQueue = None) -> models.Job:
     """It waits again with these arguments, with all its attempts before it."""
@@ -155,7 +154,7 @@ async def edit_dead_letter(job_id: JobId, edited: Edited, desk: TheDesk, queue: 
                 job.queue, job_id, lambda a, k: (a if args is None else args, k if kwargs is None else kwargs)
             )
         except ValueError as error:
-            raise wrong_field(("", str(error))) from None
+            raise said_of(error) from None
         after = desk.job(job_id, job.queue)
         if not done:
             raise wrong_state(after.state, "edited", "Only dead letters are.")

@@ -32,7 +32,7 @@ class NewJobs(BaseModel):
     jobs: Annotated[list[NewJob], Field(min_length=1, max_length=MOST_AT_ONCE)]
 
 
-_said: Final = needs(Scope.OPERATE, Kind.DUPLICATE, Kind.RATE_LIMITED, body=True)
+_said: Final = needs(Scope.OPERATE, Kind.DUPLICATE, Kind.RATE_LIMITED, Kind.JOB_TOO_LARGE, body=True)
 _said["responses"][200] = {"description": "The first job with this idempotency key", "model": models.Job}
 _said["responses"][201] = {
     "description": "It is enqueued",
@@ -88,9 +88,7 @@ async def enqueue_jobs(orders: NewJobs, desk: TheDesk) -> Response:
             try:
                 results.append(_outcome(_offer(desk, order, workers, f"jobs.{number}.")))
             except Problem as problem:
-                if problem.kind is not Kind.RATE_LIMITED:
-                    raise
-                results.append(models.Outcome(outcome="rate-limited", retry_after=problem.more["retry_after"]))
+                results.append(_refusal(problem))
         enqueued = sum(one.outcome == "enqueued" for one in results)
         many = models.EnqueuedMany(enqueued=enqueued, results=results)
         return _json(many, 201 if enqueued == len(results) else 207)
@@ -120,6 +118,19 @@ def _outcome(offer: Offer) -> models.Outcome:
         return models.Outcome(outcome="duplicate", job_id=offer.other, queue=offer.message.queue_name)
     outcome: Any = "enqueued" if offer.new else "known"
     return models.Outcome(outcome=outcome, job_id=offer.message.message_id, queue=offer.message.queue_name)
+
+
+def _refusal(problem: Problem) -> models.Outcome:
+    """The outcome of one of many. Others before it are enqueued already, so that it can't be the answer to all.
+
+    Raises:
+        Problem: of Redis, not of this one.
+    """
+    if problem.kind is Kind.RATE_LIMITED:
+        return models.Outcome(outcome="rate-limited", retry_after=problem.more["retry_after"])
+    if problem.kind in (Kind.JOB_TOO_LARGE, Kind.INVALID_REQUEST):
+        return models.Outcome(outcome="refused", detail=problem.detail)
+    raise problem
 
 
 def _place(job_id: str, queue: str) -> str:
