@@ -82,7 +82,7 @@ def test_a_policy_that_can_not_be_read_is_one_sentence_and_can_be_repaired(jobya
     key = broker.keys("sums")["policy"]
     broker.server.client().hset(key, mapping={"rate": "-1"})
     assert jobyard("job", "list").status == 0  # It has nothing to do with it.
-    for words in (("queue", "list"), ("queue", "policy", "sums"), ("queue", "drain", "sums"), ("audit",)):
+    for words in (("queue", "list"), ("queue", "policy", "sums"), ("queue", "stats", "sums"), ("audit",)):
         said = jobyard(*words)
         assert (said.status, len(said.err.splitlines())) == (1, 1)
         assert "greater than 0" in said.err
