@@ -117,7 +117,7 @@ for i = 1, fetching do
   if policy.paused ~= '1' and not overdue[i] and redis.call('EXISTS', queues[i].ready) == 1 then
     open[#open + 1] = i
     ageing = math.max(ageing, tonumber(policy.ageing) or 0)
-    policy.limited = policy.limited or has_breakers(queues[i])
+    policy.limited = policy.limited or guarded[i]
     limited = limited or policy.limited
   end
 end

@@ -129,12 +129,13 @@ local function probes_left(q, ids)
   end
 end
 
--- What time does to breakers. Returns when to look again, in ms; nil: nothing has to be looked at.
+-- What time does to breakers. Returns when to look again, in ms (nil: nothing has to be looked at), and whether jobs have to be
+-- looked at one by one, since there is a breaker that is not closed.
 local function look_after_breakers(q)
   if not has_breakers(q) then
-    return nil
+    return nil, false
   end
-  local soonest
+  local soonest, guarded = nil, false
   local all = redis.call('HKEYS', q.breakers)
   for _, dependency in ipairs(all) do
     local breaker = read_breaker(q, dependency)
@@ -156,6 +157,7 @@ local function look_after_breakers(q)
     if breaker.till > now and (breaker.state == 'open' or breaker.state == 'half') then
       soonest = math.min(soonest or breaker.till, breaker.till)
     end
+    guarded = guarded or breaker.state ~= 'closed'
   end
-  return soonest
+  return soonest, guarded
 end

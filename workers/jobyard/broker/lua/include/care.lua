@@ -42,8 +42,8 @@ local overdue = {}
 local MOST_OVER = 200
 
 local graces = {}
--- When the breakers of a queue have to be looked at again, by number.
-local breakers_at = {}
+-- By number of the queue: when its breakers have to be looked at again, and whether one of them is not closed.
+local breakers_at, guarded = {}, {}
 
 local function look_after(i, q, policy)
   graces[i] = grace_of(i, q)
@@ -79,7 +79,7 @@ local function look_after(i, q, policy)
       time_is_over(q, kind, id)
     end
   end
-  breakers_at[i] = look_after_breakers(q)
+  breakers_at[i], guarded[i] = look_after_breakers(q)
   redis.call('ZREMRANGEBYSCORE', q.rates, '-inf', now - 1000)
 
   trim(q, 'completed', policy)
