@@ -50,9 +50,13 @@ class Scaling(Model):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            rule("self.min <= self.max", "min must not be greater than max: lower min or raise max"),
+            # The API server tries rules on the default, {}, as well.
             rule(
-                "!has(self.fallback) || self.fallback.replicas <= self.max",
+                "!has(self.min) || !has(self.max) || self.min <= self.max",
+                "min must not be greater than max: lower min or raise max",
+            ),
+            rule(
+                "!has(self.fallback) || !has(self.max) || self.fallback.replicas <= self.max",
                 "fallback.replicas must not be greater than max: lower it or raise max",
             ),
         )

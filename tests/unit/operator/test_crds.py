@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,6 +82,14 @@ def test_defaults_fit_their_own_schema(plural: str) -> None:
             assert node.get("minimum", node["default"]) <= node["default"] <= node.get("maximum", 2**31), path
         if "enum" in node and "default" in node:
             assert node["default"] in node["enum"], path
+
+
+def test_rules_can_be_tried_on_an_empty_default() -> None:
+    # The API server does, and refuses the whole definition where a rule reads a field that is not there.
+    for path, node in nodes("jobqueues"):
+        for rule in node.get("x-kubernetes-validations", []) if node.get("default") == {} else []:
+            read = set(re.findall(r"self\.(\w+)", rule["rule"]))
+            assert read == set(re.findall(r"has\(self\.(\w+)\)", rule["rule"])), path
 
 
 def test_kubectl_scale_finds_its_paths() -> None:
