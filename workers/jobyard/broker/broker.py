@@ -31,7 +31,7 @@ from jobyard.broker.paging import pages_by_weight
 from jobyard.broker.producer import Producer
 from jobyard.broker.protection import Protection
 from jobyard.broker.results import ResultLifetimes, job_results
-from jobyard.broker.server import server
+from jobyard.broker.server import Server, server
 from jobyard.broker.sizes import MAX_CALL, MAX_MESSAGE, MAX_RESULT
 from jobyard.broker.steps import Steps
 from jobyard.broker.wishes import OPTIONS, WORKER_OPTIONS, id_for, in_batch, milliseconds, wishes_of
@@ -105,7 +105,7 @@ class JobyardBroker(Operations, dramatiq.Broker):
         self.protection = protection
         self.max_message_size = max_message_size
         self.max_result_size = max_result_size
-        self.server = server(url, **options)
+        self.server = self._connect_to(url, options)
         self.default_priority = clamp(default_priority)
         self._producer = Producer(self.server, namespace, patience=patience, durability=durability, replicas=replicas)
         self._local = threading.local()
@@ -126,6 +126,10 @@ class JobyardBroker(Operations, dramatiq.Broker):
         if not any(isinstance(one, Results) for one in self.middleware):
             self.add_middleware(job_results(self))
             self.add_middleware(ResultLifetimes())
+
+    def _connect_to(self, url: str, options: dict[str, Any]) -> Server:
+        """Where connections come from. `jobyard.testing` has another one."""
+        return server(url, **options)
 
     # Middleware ----------------------------------------------------------------------------------------------------
 

@@ -150,6 +150,10 @@ class Producer:
         if link is not None:
             link.close()
 
+    def forget(self) -> None:
+        """Announce queues anew: the server has lost its data."""
+        self._announced.clear()
+
     def _forget(self, connection: AbstractConnection) -> None:
         # What we are connected to now may be a server that has lost its data, or another one.
         self._announced.clear()

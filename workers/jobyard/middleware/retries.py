@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 import traceback
 from typing import Any, Self
@@ -25,6 +26,9 @@ class JobRetries(Retries):
 
     On another broker than Jobyard's, such as Dramatiq's `StubBroker`, it enqueues the message again, as Dramatiq does.
     """
+
+    #: Whether waits are random in part, so that jobs that failed together don't come back together. Tests want them exact.
+    jitter = True
 
     @classmethod
     def adopt(cls, other: Retries) -> Self:
@@ -112,7 +116,7 @@ class JobRetries(Retries):
         if policy is not None:
             most = message.options.get("max_retries")
             applied = policy.for_error(exception)
-            wait = applied.wait(retries + 1) if applied is not None else None
+            wait = applied.wait(retries + 1, random.random if self.jitter else _none) if applied is not None else None
             if wait is None or (most is not None and retries >= most):
                 return None
             delay = int(wait * 1000)
@@ -122,7 +126,7 @@ class JobRetries(Retries):
                 return None
             shortest = self._setting(broker, message, "min_backoff", self.min_backoff)
             longest = min(self._setting(broker, message, "max_backoff", self.max_backoff), DEFAULT_MAX_BACKOFF)
-            _, delay = compute_backoff(retries, factor=shortest, max_backoff=longest)
+            _, delay = compute_backoff(retries, factor=shortest, max_backoff=longest, jitter=self.jitter)
         if isinstance(exception, Retry) and exception.delay is not None:
             return int(exception.delay)
         return delay
@@ -152,3 +156,7 @@ class JobRetries(Retries):
 
     def _setting(self, broker: Any, message: Any, name: str, default: Any) -> Any:
         return message.options.get(name, self._option(broker, message, name, default))
+
+
+def _none() -> float:
+    return 0.0

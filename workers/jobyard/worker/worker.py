@@ -99,7 +99,7 @@ class JobyardWorker(dramatiq.Worker):
         queues = sorted(self.consumer_whitelist or self.broker.get_declared_queues())
         if not queues:
             raise ValueError("no queue to serve: no actor is declared, and no queue was named")
-        self._provide_event_loop()
+        self.provide_event_loop()
         self.broker.emit_before("worker_boot", self)
         self._check_redis(queues)
         self.dispatcher = Dispatcher(
@@ -365,7 +365,7 @@ class JobyardWorker(dramatiq.Worker):
             self._log_sink = self._log_sender.start()
             capture.begin(level)
 
-    def _provide_event_loop(self) -> None:
+    def provide_event_loop(self) -> None:
         """Async actors need Dramatiq's AsyncIO middleware; without it they would fail when they are called."""
         wrapped = (getattr(actor.fn, "__wrapped__", None) for actor in self.broker.actors.values())
         if any(inspect.iscoroutinefunction(fn) for fn in wrapped) and not any(

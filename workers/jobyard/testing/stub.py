@@ -1,4 +1,4 @@
-"""For unit tests of applications: a broker in memory that knows what Jobyard's actors can say.
+"""Dramatiq's `StubBroker` that knows what Jobyard's actors can say.
 
     broker = jobyard.testing.stub_broker()
     dramatiq.set_broker(broker)
