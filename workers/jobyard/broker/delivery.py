@@ -110,9 +110,22 @@ class Delivery(MessageProxy):
         lines: what the job has logged; None: nothing yet.
     """
 
+    # What most runs never change is written here once, and not with each of them: a worker makes tens of thousands a second.
+    failed = False
+    error: DecodeError | None = None
+    again: Again | None = None
+    result: bytes | None = None
+    spent = final = cancelled = late = outage = lost = False
+    started_at = beat_at = 0.0
+    reporter: Callable[[Delivery, bytes], None] | None = None
+    log_sink: Callable[[Delivery], None] | None = None
+    lines: Lines | None = None
     added: Counter[str] | None = None
-    late = False
+    _exception: BaseException | None = None
+    _built: Message[Any] | None = None
+    _kept_error = b""
     _protection: Protection | None = None
+    _reported_at = 0.0
 
     def __init__(
         self,
@@ -124,10 +137,6 @@ class Delivery(MessageProxy):
         fetched_at: float,
         protection: Protection | None = None,
     ) -> None:
-        self.failed = False
-        self._exception: BaseException | None = None
-        self._built: Message[Any] | None = None
-        self.error: DecodeError | None = None
         try:
             content = unseal(envelope, protection, queue_name, job_id)
         except DecodeError as error:
@@ -147,22 +156,8 @@ class Delivery(MessageProxy):
         self.retries = retries
         self.call = call
         self.attempt = attempt
-        self.again: Again | None = None
-        self.spent = False
-        self.final = False
-        self._kept_error = b""
         self.follow_ups: list[FollowUp] = []
-        self.result: bytes | None = None
         self.fetched_at = fetched_at
-        self.started_at = 0.0
-        self.cancelled = False
-        self.outage = False
-        self.lost = False
-        self.reporter: Callable[[Delivery, bytes], None] | None = None
-        self._reported_at = 0.0
-        self.beat_at = 0.0
-        self.log_sink: Callable[[Delivery], None] | None = None
-        self.lines: Lines | None = None
 
     @property
     def _message(self) -> Message[Any]:  # type: ignore[override] # a plain attribute in Dramatiq

@@ -44,7 +44,7 @@ class Seat:
                 self._thread = threading.get_ident()
                 self.deadline = deadline
                 self.silence = silence
-                delivery.heartbeat()
+                delivery.beat_at = delivery.started_at
                 self.delivery = delivery
             try:
                 result = fn(*delivery.args, **delivery.kwargs)
