@@ -8,7 +8,7 @@ from typing import Any
 
 import dramatiq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from jobyard.broker import JobyardBroker
@@ -37,6 +37,7 @@ def starts(broker: JobyardBroker, worker: Hand, queue: str, jobs: list[str]) -> 
 
 
 @_shared
+@example((3, 2132, 3, 3)).via("the last of a burst was refused: the step is no whole number of milliseconds")
 @given(rates)
 def test_in_no_window_do_more_jobs_of_a_key_start_than_its_rate_and_none_fewer(
     broker: JobyardBroker, hand: Callable[..., Hand], rate: tuple[int, int, int, int]
@@ -60,6 +61,7 @@ def test_in_no_window_do_more_jobs_of_a_key_start_than_its_rate_and_none_fewer(
 
 
 @_shared
+@example((3, 2132, 3, 3)).via("the last of a burst was refused: the step is no whole number of milliseconds")
 @given(rates)
 def test_in_no_window_are_more_jobs_accepted_than_a_rate_that_rejects(
     broker: JobyardBroker, rate: tuple[int, int, int, int]

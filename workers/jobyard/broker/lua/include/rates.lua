@@ -5,7 +5,9 @@
 local function next_start(q, key, rate, period, burst)
   local step = (period or 1000) / rate
   local on_schedule = tonumber(redis.call('ZSCORE', q.rates, key)) or now
-  return math.max(now, math.ceil(on_schedule - ((burst or 1) - 1) * step))
+  -- To the nearest millisecond: a score of today's size is exact to a quarter of a microsecond only, and rounding up what is too
+  -- large by that would take away the last job of a burst.
+  return math.max(now, math.floor(on_schedule - ((burst or 1) - 1) * step + 0.5))
 end
 
 -- A job of `key` starts, now or at the time that `next_start` gave it.
