@@ -158,7 +158,7 @@ class _Session:
                 return
             wanted = "dead" if is_meant_to_die(job.id) else "completed"
         if job.state != wanted:
-            last = job.errors[-1] if job.errors else {}
+            last = job.last_error
             reason = f" ({last.get('error')}: {last.get('message')})" if job.state == "dead" and last else ""
             self._unintended.append(f"{job.id} is {job.state}, and not {wanted}{reason}")
 

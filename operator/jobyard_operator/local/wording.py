@@ -50,7 +50,7 @@ def result(ending: Ending, mail_file: FileOf) -> str:
     if ending.kind == "cancelled":
         return "cancelled"
     if ending.kind in ("dead", "failed"):
-        last = job.errors[-1] if job.errors else {}
+        last = job.last_error
         said = printable(f"{last.get('error', 'unknown')}: {last.get('message', '')}")
         return said if ending.kind == "dead" else f"attempt {last.get('attempt', job.attempts)}: {said}"
     retried = f"in attempt {job.attempts}: " if job.attempts > 1 else ""

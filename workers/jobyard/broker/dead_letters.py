@@ -42,7 +42,7 @@ class DeadFilter:
         if self.older_than is not None and (job.ended_at or now) > now - self.older_than:
             return False
         if self.error is not None:
-            last = job.errors[-1] if job.errors else {}
+            last = job.last_error
             return self.error == last.get("error") or self.error in str(last.get("message", ""))
         return True
 

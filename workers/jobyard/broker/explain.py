@@ -210,7 +210,7 @@ def _delayed(one: Situation) -> Cause:
     job = one.job
     due = job.due_at or one.now
     when = f"in {span(due - one.now)}" if due > one.now else "now, as soon as a worker looks"
-    last = job.errors[-1] if job.errors else {}
+    last = job.last_error
     what = f"{last.get('error')}: {_line(last.get('message'))}" if last else ""
     if one.granted:
         return Cause(
@@ -266,7 +266,7 @@ def _active(one: Situation) -> Cause:
 
 def _dead(one: Situation) -> Cause:
     job = one.job
-    last = job.errors[-1] if job.errors else {}
+    last = job.last_error
     name, words = str(last.get("error", "")), _line(last.get("message"))
     what = f"{name}: {words}" if words else name or "no error is known"
     retry = "Find out why, then retry the dead letter or discard it."

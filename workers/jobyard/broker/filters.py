@@ -101,7 +101,7 @@ class JobFilter:
         return (
             _is_within(job.created_at, self.created_after, self.created_before)
             and _is_within(job.ended_at, self.ended_after, self.ended_before)
-            and (not self.needs_error or self._fits_error(job.errors[-1] if job.errors else {}))
+            and (not self.needs_error or self._fits_error(job.last_error))
             and all(has_argument(job.args, job.kwargs, path, value) for path, value in self.argument.items())
             and (self.text is None or _contains(job.args, job.kwargs, self.text))
         )

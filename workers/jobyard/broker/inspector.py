@@ -85,6 +85,11 @@ class Job:
         """Whether nothing more happens to it by itself."""
         return self.state in ("completed", "dead", "cancelled")
 
+    @property
+    def last_error(self) -> dict[str, Any]:
+        """The entry of the attempt that failed last; empty: none has."""
+        return self.errors[-1] if self.errors else {}
+
 
 @dataclass(frozen=True, slots=True)
 class QueueStats:

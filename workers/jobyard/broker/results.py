@@ -122,7 +122,7 @@ class JobResultBackend(ResultBackend):
             return decode_result(job.encoded_result)
         if job.state == "cancelled":
             raise ResultFailure("job was cancelled", "Cancelled", "")
-        last = job.errors[-1] if job.errors else {}
+        last = job.last_error
         error, text = str(last.get("error", "unknown")), str(last.get("message", ""))
         raise ResultFailure(f"actor raised {error}: {text}", error, text)
 

@@ -48,5 +48,5 @@ def value_of(job: Job | None, job_id: str) -> Any:
         return None if job.encoded_result is None else decode_result(job.encoded_result)
     if job.state == "cancelled":
         raise JobFailed(job, "Cancelled", "it was cancelled")
-    last = job.errors[-1] if job.errors else {}
+    last = job.last_error
     raise JobFailed(job, str(last.get("error", "unknown")), str(last.get("message", "")))

@@ -11,8 +11,12 @@
 local HELD = '\1'
 local FAILURES, PAUSE, LONGEST_PAUSE, CALL_AGAIN, BACK_AT_ONCE = 5, 30000, 600000, 15000, 500
 
+-- Asked once a call; what this call writes itself is known (see write_breaker).
 local function has_breakers(q)
-  return redis.call('EXISTS', q.breakers) == 1
+  if q.guarded == nil then
+    q.guarded = redis.call('EXISTS', q.breakers) == 1
+  end
+  return q.guarded
 end
 
 local function read_breaker(q, dependency)
@@ -32,6 +36,7 @@ local function write_breaker(q, dependency, breaker)
   local fields = {
     breaker.state, exact(breaker.failures), exact(breaker.till), exact(breaker.pause), exact(breaker.since), breaker.probe or '',
   }
+  q.guarded = true
   redis.call('HSET', q.breakers, dependency, table.concat(fields, ' ') .. '\0' .. (breaker.error or ''))
 end
 
