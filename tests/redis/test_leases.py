@@ -12,6 +12,7 @@ import pytest
 from jobyard.broker import JobyardBroker
 from jobyard.worker.worker import JobyardWorker
 from support.hand import Hand, look_up, message
+from support.proxy import Proxy
 from support.servers import Server
 from support.waiting import eventually
 
@@ -254,3 +255,22 @@ def test_a_worker_that_stood_still_starts_nothing_that_it_had_fetched_before(
     worker.flush()
     jobs = broker.inspector.jobs_by_id("q", [first, second])
     assert [(job.state, job.attempts) for job in jobs] == [("waiting", 0)] * 2
+
+
+def test_a_worker_that_stood_still_before_it_read_the_reply_starts_nothing_of_it(
+    broker: JobyardBroker,
+    server: Server,
+    hand: Callable[..., Hand],
+    start_proxy: Callable[[int], Proxy],
+    make_broker: Callable[..., JobyardBroker],
+    send: Callable[..., str],
+) -> None:
+    job_id = send()
+    proxy = start_proxy(server.port)
+    worker = hand(broker=make_broker(proxy.url), lease=0.9).dispatcher
+    proxy.delay(0.4)
+    assert [delivery.message_id for delivery in worker.fetch().deliveries] == [job_id]
+    proxy.heal()
+    assert worker.take() is None
+    worker.flush()
+    assert look_up(broker, job_id).state == "waiting"

@@ -88,7 +88,7 @@ class Exchange:
         self._calling = threading.Lock()  # one call at a time
         self._number = 0
         self._left = False  # whether there was too much for one call
-        self._unanswered: tuple[list[bytes], list[Argument], list[str]] | None = None
+        self._unanswered: tuple[list[bytes], list[Argument], list[str], float] | None = None  # with when it began
 
     @property
     def queues(self) -> list[str]:
@@ -143,14 +143,14 @@ class Exchange:
                 return answer  # Another thread's call took it along.
             while True:
                 if self._unanswered is None:
-                    self._unanswered = self._next(want)
-                keys, arguments, names = self._unanswered
+                    self._unanswered = *self._next(want), time.monotonic()
+                keys, arguments, names, began = self._unanswered
                 reply = self._link.call(self._script, keys, arguments)
                 self._unanswered = None
                 if self._journal is not None:
                     with self._mutex:
                         self._journal.delivered()
-                self._read(reply, int(arguments[0]), names, answer)
+                self._read(reply, int(arguments[0]), names, began, answer)
                 if not self._left:
                     return answer
                 want = max(0, want - len(answer.deliveries))
@@ -238,17 +238,20 @@ class Exchange:
                 total += own
         self._weight -= total
 
-    def _read(self, reply: list[Any], number: int, names: list[str], answer: Answer) -> None:
+    def _read(self, reply: list[Any], number: int, names: list[str], began: float, answer: Answer) -> None:
         _, wait, evicted, stale = (int(part) for part in reply[:4])
         answer.wait = wait / 1000 if wait else None
         answer.evicted += evicted
         answer.stale += stale
+        # A lease begins when Redis has the call. Where the reply took a good part of it (this process stood still between the
+        # two, or Redis was away), the jobs are as old as the call: whoever takes them sees that.
         now = time.monotonic()
+        fetched_at = began if now - began >= self._lease / 3000 else now
         add = answer.deliveries.append
         answer.posted += (names[int(number_of_queue) - 1] for number_of_queue in reply[4].split())
         for at in range(5, len(reply), 4):
             queue, job_id, attempt, envelope = reply[at : at + 4]
-            add(Delivery(names[queue - 1], job_id.decode(), number, attempt, envelope, now, self._protection))
+            add(Delivery(names[queue - 1], job_id.decode(), number, attempt, envelope, fetched_at, self._protection))
 
 
 def _weigh(delivery: Delivery) -> int:
