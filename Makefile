@@ -27,7 +27,8 @@ cluster: $(READY) ## A real Kubernetes on this machine, without Docker (Linux, r
 	@$(BIN)/python tests/cluster/up
 
 test-cluster: $(READY) ## The tests that need that Kubernetes
-	@$(BIN)/pytest tests/cluster $(ARGS)
+	@tests/cluster/build/all $(BIN)/python
+	@tests/cluster/isolated $(BIN)/pytest tests/cluster $(ARGS)
 
 crds: $(READY)   ## Write what follows from the operator's models: manifests/crds, tables in docs/operator
 	@$(BIN)/python manifests/generate

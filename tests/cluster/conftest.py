@@ -1,4 +1,4 @@
-"""The cluster that the tests here run on: built where something is missing, started once, shared by all of them."""
+"""The cluster that the tests here run on: started once, shared by all of them. `tests/cluster/build/all` has built it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from support.waiting import eventually
 
 _BUILD = Path(__file__).parent / "build"
 _ROOT = Path(__file__).parents[2]
-_CACHE = Path(os.environ.get("JOBYARD_CLUSTER_CACHE") or Path.home() / ".cache" / "jobyard-cluster")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,13 +32,15 @@ def cluster() -> Iterator[NativeCluster]:
         if os.environ.get("CI"):
             pytest.fail("The tests of the cluster must not be skipped here, and they need Linux and root.")
         pytest.skip("a node needs Linux and root")
-    _run("install")
-    programs = Path(_run("programs"))
-    _run("kubectl", programs, sys.executable)
+    programs = Path(_run("programs", "--where"))
+    image = _ROOT / ".cache" / "cluster-image.tar"
+    missing = [path for path in (programs / "coredns", programs / "kubectl", image) if not path.exists()]
+    if missing:
+        pytest.fail(f"{missing[0].name} is missing: run tests/cluster/build/all {sys.executable}", pytrace=False)
     found = NativeCluster(programs, _ROOT / ".cache" / "cluster-run")
     try:
         found.start()
-        images.import_archive(found.node.socket, Path(_run("image", _CACHE)))
+        images.import_archive(found.node.socket, image)
         yield found
     finally:
         found.stop()

@@ -1,7 +1,9 @@
-"""Where everything of the cluster is to be found. There is one cluster a machine, so these are fixed."""
+"""Where everything of the cluster is to be found. There is one cluster in a network, so addresses are fixed."""
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import Final
 
 BRIDGE: Final = "jy0"
@@ -14,3 +16,8 @@ API_PORT: Final = 16443
 API: Final = f"https://{HOST}:{API_PORT}"
 ETCD_PORT: Final = 16379
 NODE: Final = "node-1"
+
+
+def unique_name(directory: Path) -> str:
+    """The name of what a cluster has outside of its directory and its network: on the machine, there may be several."""
+    return f"jobyard-{hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:8]}"

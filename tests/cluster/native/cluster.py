@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import ssl
 import subprocess
@@ -11,18 +10,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 from cluster.native import dns, images, network
 from cluster.native.addresses import API, NODE
 from cluster.native.certificates import Authority
+from cluster.native.cgroups import Cgroup
 from cluster.native.control_plane import ControlPlane
-from cluster.native.node import Node, remove_leftovers
+from cluster.native.locks import Locks
+from cluster.native.node import Node
 from cluster.native.processes import Program
-
-
-class ClusterBusy(RuntimeError):
-    """There is a cluster on this machine already, and there can be but one."""
 
 
 class NativeCluster:
@@ -35,7 +31,8 @@ class NativeCluster:
 
     def __init__(self, programs: Path, directory: Path) -> None:
         self.programs, self.directory = programs, directory
-        self._lock: IO[str] | None = None
+        self._locks: Locks | None = None
+        self._cgroup = Cgroup(directory)
         self.control_plane: ControlPlane
         self.node: Node
         self.dns: Program
@@ -46,23 +43,24 @@ class NativeCluster:
         ClusterBusy: another one runs.
         ProgramEnded, TimeoutError: it did not come up.
         """
-        self._lock = _lock()
+        self._locks = Locks(self.directory)
+        held = [self._locks.descriptor]
         shutil.rmtree(self.directory, ignore_errors=True)
         (self.directory / "logs").mkdir(parents=True)
         certificates = self.directory / "certificates"
         certificates.mkdir(mode=0o700)
-        remove_leftovers()
+        self._cgroup.make()
         cni = network.set_up(self.directory)
         authority = Authority(certificates, API)
         self.authority = authority
         self.kubeconfig = authority.kubeconfig("admin", authority.issue("admin", "admin", ("system:masters",)))
         self.control_plane = ControlPlane(self.programs, self.directory, authority)
-        self.node = Node(self.programs, self.directory, authority, cni)
+        self.node = Node(self.programs, self.directory, authority, cni, self._cgroup.path)
         self.dns = dns.server(self.programs, self.directory, self.kubeconfig)
-        self.control_plane.start()
+        self.control_plane.start(held=held)
         self._await("the API server", self._api_is_ready)
-        self.node.start()
-        self.dns.start()
+        self.node.start(held=held)
+        self.dns.start(held=held)
         archive = images.pause_archive(self.programs / "pause", self.directory / "pause.tar")
         self._await("containerd", self._containerd_answers)
         images.import_archive(self.node.socket, archive)
@@ -70,14 +68,15 @@ class NativeCluster:
 
     def stop(self) -> None:
         """Take everything down, however far the start came."""
+        if self._locks is None:
+            return
         for name in ("dns", "node", "control_plane"):
             part = getattr(self, name, None)
             if part is not None:
                 part.kill()
         network.tear_down()
-        remove_leftovers()
-        if self._lock is not None:
-            self._lock.close()
+        self._cgroup.remove()
+        self._locks.release()
 
     def kubectl(self, *arguments: str, check: bool = True, given: str | None = None) -> str:
         """What kubectl prints.
@@ -116,15 +115,3 @@ class NativeCluster:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{what} was not ready within {seconds:.0f} s; see {self.directory / 'logs'}")
             time.sleep(0.1)
-
-
-def _lock() -> IO[str]:
-    path = Path("/run/lock/jobyard-cluster")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise ClusterBusy("A Kubernetes of these tests runs on this machine already; stop it first.") from None
-    return lock

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from cluster.native.addresses import API_PORT, ETCD_PORT, FIRST_SERVICE, HOST, SERVICES
+from cluster.native.addresses import API_PORT, ETCD_PORT, FIRST_SERVICE, HOST, SERVICES, unique_name
 from cluster.native.certificates import Authority, service_account_keys
 from cluster.native.processes import Program
 
@@ -23,7 +23,7 @@ class ControlPlane:
     """The programs of the control plane, by name: etcd, api, controllers, scheduler."""
 
     def __init__(self, programs: Path, directory: Path, authority: Authority) -> None:
-        self._memory = Path(tempfile.mkdtemp(prefix="jobyard-etcd-", dir="/dev/shm"))
+        self._memory = Path("/dev/shm") / unique_name(directory)
         logs = directory / "logs"
         keys = service_account_keys(authority.directory)
         server = authority.issue(
@@ -85,9 +85,12 @@ class ControlPlane:
         )  # fmt: skip
         self.programs = (self.etcd, self.api, self.controllers, self.scheduler)
 
-    def start(self) -> None:
+    def start(self, *, held: Sequence[int] = ()) -> None:
+        """Start all, with nothing in etcd. What is `held` stays open as long as one of them runs."""
+        shutil.rmtree(self._memory, ignore_errors=True)
+        self._memory.mkdir(mode=0o700)
         for program in self.programs:
-            program.start()
+            program.start(held=held)
 
     def check(self) -> None:
         """Raises:

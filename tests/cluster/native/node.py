@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -43,8 +43,8 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 class Node:
     """Starts, kills and starts again. Images have to be imported once; they outlast a kill."""
 
-    def __init__(self, programs: Path, directory: Path, authority: Authority, cni: Path) -> None:
-        self._programs, self._directory, self._cni = programs, directory, cni
+    def __init__(self, programs: Path, directory: Path, authority: Authority, cni: Path, cgroup: str) -> None:
+        self._programs, self._directory, self._cni, self._cgroup = programs, directory, cni, cgroup
         self.socket = directory / "containerd.sock"
         pair = authority.issue("kubelet", f"system:node:{NODE}", ("system:nodes",), hosts=(HOST, NODE))
         proxy = authority.kubeconfig("proxy", authority.issue("proxy", "system:kube-proxy"))
@@ -55,16 +55,19 @@ class Node:
         script.write_text(self._script(kubeconfig, config, proxy))
         self.program = Program(
             "node",
-            ["unshare", "--pid", "--fork", "--kill-child=SIGKILL", "--mount", "--mount-proc", "sh", script],
+            ["sh", script],
             directory / "logs" / "node.log",
-            isolated=False,
+            options=["--mount", "--mount-proc"],
         )
+        self._held: Sequence[int] = ()
 
-    def start(self) -> None:
+    def start(self, *, held: Sequence[int] | None = None) -> None:
+        """Start it, on what an earlier start has left. What is `held` stays open as long as anything of it runs."""
+        self._held = self._held if held is None else held
         # A stale socket looks like a containerd that doesn't answer.
         self.socket.unlink(missing_ok=True)
         shutil.rmtree(self._directory / "addresses", ignore_errors=True)
-        self.program.start()
+        self.program.start(held=self._held)
 
     def kill(self) -> None:
         """As if its power were cut."""
@@ -83,13 +86,15 @@ class Node:
             [
                 str(self._programs / "kube-proxy"), f"--kubeconfig={proxy}", "--proxy-mode=nftables",
                 f"--hostname-override={NODE}", f"--cluster-cidr={PODS}", "--healthz-bind-address=127.0.0.1:0",
-                "--metrics-bind-address=127.0.0.1:0",
+                "--metrics-bind-address=127.0.0.1:0", "--conntrack-max-per-core=0",
             ]
         )  # fmt: skip
-        # The first of the three that ends takes the others along, and with them the namespace.
+        # What lies in /run and in CNI's cache ends with the node. kubelet is the first process: it takes the others along.
         return (
-            "set -u\n"
-            "mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns\n"
+            "set -eu\n"
+            "mount -t tmpfs tmpfs /run\n"
+            "mkdir -p /run/netns /run/lock /var/lib/cni\n"
+            "mount -t tmpfs tmpfs /var/lib/cni\n"
             f"{containerd} >>{logs}/containerd.log 2>&1 &\n"
             f"until [ -S {self.socket} ]; do sleep 0.05; done\n"
             f"{kube_proxy} >>{logs}/kube-proxy.log 2>&1 &\n"
@@ -107,7 +112,7 @@ class Node:
             "kind": "KubeletConfiguration",
             "failCgroupV1": False,
             "cgroupDriver": "cgroupfs",
-            "cgroupRoot": "/",
+            "cgroupRoot": self._cgroup,
             "enforceNodeAllocatable": [],
             "oomScoreAdj": 0,
             "failSwapOn": False,
@@ -135,17 +140,3 @@ class Node:
         path = self._directory / "kubelet.yaml"
         path.write_text(yaml.safe_dump(config))
         return path
-
-
-def remove_leftovers() -> None:
-    """Cgroups of pods that a killed node left behind."""
-    for root in [Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").glob("*")]:
-        top = root / "kubepods"
-        if top.is_dir():
-            for folder in sorted((path for path in top.rglob("*") if path.is_dir()), key=lambda p: -len(p.parts)):
-                _rmdir(folder)
-            _rmdir(top)
-
-
-def _rmdir(folder: Path) -> None:
-    subprocess.run(["rmdir", str(folder)], check=False, capture_output=True)
