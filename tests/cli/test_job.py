@@ -10,6 +10,8 @@ import dramatiq
 import pytest
 
 from jobyard.broker import JobyardBroker
+from jobyard.broker.dispatcher import Dispatcher
+from jobyard_operator.redis.pods import Cause, fence_pod
 from support.waiting import eventually
 
 Run = Callable[..., Any]
@@ -190,3 +192,20 @@ def test_arguments_and_errors_can_not_speak_to_the_terminal(jobyard: Run, bury: 
             assert not set(said) & set("\x1b\x07\x9b\u202e\r")
             assert "[red]x[/red]" in said
     assert jobyard("job", "show", job_id, "-o", "json").json["args"] == [evil, evil]
+
+
+def test_what_became_of_the_worker_of_an_attempt_is_shown(
+    jobyard: Run, broker: JobyardBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = jobyard("enqueue", "add", "--queue", "sums").out.strip()
+    monkeypatch.setenv("JOBYARD_POD_NAME", "sums-1")
+    worker = Dispatcher(broker, ["sums"], 1)
+    assert worker.fetch().deliveries
+    worker.close()
+    cause = Cause(
+        kind="OOMKilled", message="too large", counts_attempt=True, exit_code=137, node="node-1", image="shop:1.4"
+    )
+    fence_pod(broker, "sums-1", cause)
+    shown = jobyard("job", "show", job_id).out
+    assert "Attempt 1: OOMKilled: too large" in shown
+    assert "worker sums-1, image shop:1.4, node node-1, exit code 137" in shown

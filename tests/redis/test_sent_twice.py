@@ -12,6 +12,7 @@ from jobyard.broker import JobyardBroker
 from jobyard.broker.delivery import Completed, FollowUp
 from jobyard.broker.envelope import seal
 from jobyard.broker.link import Link
+from jobyard.broker.pods import fence
 from jobyard.broker.policy import QueuePolicy
 from jobyard.broker.scripts import Argument, Script, script
 from jobyard.errors import Cancelled
@@ -143,6 +144,8 @@ ACTS: dict[str, Act] = {
     "discard": lambda scene: scene.letters.discard("q", ["dead-0"]),
     "revoke": lambda scene: scene.broker.revoke(scene.hand.token, b'{"error":"WorkerDied"}'),
     "revoke with completed": Scene.revoked,
+    "fence a pod": lambda scene: fence(scene.broker, "mail-1", b'{"error":"OOMKilled"}', counts=True),
+    "fence a pod, at no cost": lambda scene: fence(scene.broker, "mail-1", b'{"error":"Evicted"}', counts=False),
 }
 
 
@@ -165,6 +168,7 @@ def test_a_script_that_is_sent_twice_changes_nothing_the_second_time(
         calls.append(one.name)
         return reply
 
+    monkeypatch.setenv("JOBYARD_POD_NAME", "mail-1")
     scene = Scene(broker, hand)
     untouched = snapshot(broker)
     monkeypatch.setattr(Link, "call", twice)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from jobyard.broker.appetite import Appetite
-from jobyard.broker.caller import new_token
+from jobyard.broker.caller import worker_token
 from jobyard.broker.delivery import Delivery
 from jobyard.broker.errors import BrokerError
 from jobyard.broker.exchange import Answer, Exchange
@@ -57,7 +57,7 @@ class Dispatcher:
         journal: memoryview | None = None,
         token: str | None = None,
     ) -> None:
-        self.token = token or new_token()
+        self.token = token or worker_token()
         self.broker = broker
         self.appetite = Appetite(slots)
         self.queues = list(queues)

@@ -10,6 +10,7 @@ from typing import Any, Final
 from jobyard.broker.breakers import Breaker
 from jobyard.broker.envelope import UNREADABLE
 from jobyard.broker.inspector import Job
+from jobyard.broker.pods import LOSSES
 from jobyard.broker.policy import QueuePolicy
 from jobyard.broker.situation import Situation
 from jobyard.broker.states import State
@@ -88,7 +89,7 @@ class Cause:
 
 
 #: Errors that the broker writes into a job's history itself, when its worker is gone.
-_DEATHS: Final = frozenset({"LeaseExpired", "WorkerDied"})
+_DEATHS: Final = frozenset({"LeaseExpired", *LOSSES})
 
 
 def explain(situation: Situation) -> Explanation:

@@ -227,9 +227,18 @@ def show_job(found: Job, output: Format) -> None:
         ended = moment_and_when(error.get("ended_at"))
         typer.echo()
         typer.secho(harmless(head, lines=True) + (f", {ended}" if ended else ""), bold=True)
+        where = _where(error)
+        if where:
+            typer.echo(harmless(where))
         trace = str(error.get("traceback") or "")
         if trace:
             typer.echo(harmless(trace.rstrip(), lines=True))
+
+
+def _where(error: dict[str, Any]) -> str:
+    """On which worker an attempt ended, for people."""
+    names = {"worker": "worker", "image": "image", "node": "node", "exit_code": "exit code"}
+    return ", ".join(f"{said} {error[name]}" for name, said in names.items() if name in error)
 
 
 def show_jobs(found: Sequence[Job], output: Format, *, none: str) -> None:

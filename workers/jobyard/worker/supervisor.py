@@ -19,7 +19,7 @@ import signal
 from importlib.metadata import version
 from typing import Final, Literal
 
-from jobyard.broker.caller import new_token
+from jobyard.broker.caller import worker_token
 from jobyard.worker.backoff import Backoff
 from jobyard.worker.crew import Crew
 from jobyard.worker.estates import Estates
@@ -254,7 +254,7 @@ class Supervisor:
             path=list(settings.path),
             queues=list(settings.queues),
             threads=settings.threads,
-            token=new_token(),
+            token=worker_token(),
             grace=settings.grace,
             silence=self._silence,
             log_format=settings.log_format,
