@@ -48,12 +48,10 @@ def test_where_nobody_answers_a_producer_gives_up_in_bounded_time(
     server: Server,
     make_broker: MakeBroker,
     start_proxy: Callable[[int], Proxy],
-    monkeypatch: pytest.MonkeyPatch,
     patience: float,
 ) -> None:
-    monkeypatch.setattr("jobyard.broker.link.REPLY_TIMEOUT", 0.2)
     proxy = start_proxy(server.port)
-    broker = make_broker(proxy.url, patience=patience, socket_timeout=0.2)
+    broker = make_broker(proxy.url, patience=patience, reply_timeout=0.2, socket_timeout=0.2)
     enqueue(broker)
     proxy.silence()
     begun = time.monotonic()

@@ -31,7 +31,7 @@ from jobyard.broker.paging import pages_by_weight
 from jobyard.broker.producer import Producer
 from jobyard.broker.protection import Protection
 from jobyard.broker.results import ResultLifetimes, job_results
-from jobyard.broker.server import Server, server
+from jobyard.broker.server import REPLY_TIMEOUT, Server, server
 from jobyard.broker.sizes import MAX_CALL, MAX_MESSAGE, MAX_RESULT
 from jobyard.broker.steps import Steps
 from jobyard.broker.wishes import OPTIONS, WORKER_OPTIONS, id_for, in_batch, milliseconds, wishes_of
@@ -80,6 +80,7 @@ class JobyardBroker(Operations, dramatiq.Broker):
         replicas: for `quorum`.
         default_priority: for actors that set none (Dramatiq's 0 means "not set").
         patience: seconds for which a producer's call is tried again when Redis can't be reached; then it raises.
+        reply_timeout: seconds for one reply; a server that takes longer is taken to be away.
         options: what redis-py's connections take besides, such as `ssl_ca_certs`.
     """
 
@@ -93,6 +94,7 @@ class JobyardBroker(Operations, dramatiq.Broker):
         replicas: int = 1,
         default_priority: int = Priority.NORMAL,
         patience: float = 10.0,
+        reply_timeout: float = REPLY_TIMEOUT,
         protection: Protection | None = None,
         max_message_size: int = MAX_MESSAGE,
         max_result_size: int = MAX_RESULT,
@@ -107,7 +109,14 @@ class JobyardBroker(Operations, dramatiq.Broker):
         self.max_result_size = max_result_size
         self.server = self._connect_to(url, options)
         self.default_priority = clamp(default_priority)
-        self._producer = Producer(self.server, namespace, patience=patience, durability=durability, replicas=replicas)
+        self._producer = Producer(
+            self.server,
+            namespace,
+            patience=patience,
+            durability=durability,
+            replicas=replicas,
+            reply_timeout=reply_timeout,
+        )
         self._local = threading.local()
         self._keys: dict[str, QueueKeys] = {}
         self.steps = Steps()

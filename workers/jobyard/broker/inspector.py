@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 #: Who waits for a job looks at it at least every so many seconds, since a message gets lost when a connection breaks.
 LONGEST_SILENCE: Final = 5.0
 
+_NO_COUNTERS: Final = frozenset({"tick", "seen", "grace", "large", "notices"})
 _json: Final = msgspec.json.Decoder()
 
 
@@ -102,8 +103,8 @@ class QueueStats:
         envelopes: jobs of which anything is stored.
         next_due: when the next delayed job becomes due, in milliseconds; None: there is none.
         oldest_at: when the first waiting job was created, in milliseconds; None: none waits.
-        counts: since the queue exists: accepted, started, completed, failed, retried, recovered, cancelled, discarded,
-            evicted, revived.
+        counts: since the queue exists: accepted, started, returned (started ones that went back as if they had not run),
+            completed, failed, retried, recovered, cancelled, discarded, evicted, revived.
         policy: what holds for the queue.
     """
 
@@ -160,12 +161,9 @@ class Inspector:
         """The ledger of a queue."""
         reply = self._broker.link.call(script("stats"), self._keys(queue).all)
         now, waiting, delayed, parked, active, dead, completed, cancelled, envelopes, due, first, counts, policy = reply
-        tally = {name: int(value) for name, value in pairs(counts).items()}
-        for own in ("tick", "seen", "grace", "large", "notices"):
-            tally.pop(own, None)
         return QueueStats(
             queue, now, waiting, delayed, parked, active, dead, completed, cancelled, envelopes, due or None,
-            (glance(first).timestamp or None) if first else None, tally, QueuePolicy.from_fields(pairs(policy)),
+            (glance(first).timestamp or None) if first else None, tally_of(counts), QueuePolicy.from_fields(pairs(policy)),
         )  # fmt: skip
 
     def job(self, job_id: str, *, queue: str | None = None) -> Job | None:
@@ -350,6 +348,11 @@ def _result(result: bytes, protection: Protection | None, queue: str, job_id: st
 def _error(line: bytes, protection: Protection | None, queue: str, job_id: str) -> dict[str, Any]:
     error: dict[str, Any] = _json.decode(line)
     return (protection or PLAIN).open_error(error, queue, job_id)
+
+
+def tally_of(flat: list[bytes]) -> dict[str, int]:
+    """The counters of the `counts` HASH, without what the scripts note there for themselves."""
+    return {name: int(value) for name, value in pairs(flat).items() if name not in _NO_COUNTERS}
 
 
 def pairs(flat: list[bytes]) -> dict[str, str]:

@@ -24,7 +24,7 @@ FIELDS: Final = (
     "progress",  # HASH  id → JSON of the last progress report
     "cancels",  # HASH  id → time in ms: running jobs that shall stop; with ' deadline' where theirs has passed
     "counts",  # HASH  the ledger
-    "policy",  # HASH  paused, ageing, retention
+    "policy",  # HASH  paused, ageing, retention …, and the operator's flags: held (why), asleep
     "wake",  # LIST  a token in it calls one idle worker
     "timer",  # STRING the due time that some idle worker waits for, and which one
     "waiting",  # SET   ids whose end somebody waits for
@@ -43,6 +43,7 @@ FIELDS: Final = (
     "letters",  # HASH  id of a dead letter → fingerprint of its last error
     "logs",  # HASH  id → what the job has logged, see lua/include/logs.lua
     "breakers",  # HASH  dependency → state of its circuit breaker, where it has failed of late
+    "operator",  # HASH  what the Kubernetes operator keeps: its epoch, its memory, the digest of the policy that it has written
 )
 
 _queue_name = re.compile(r"[A-Za-z_][A-Za-z0-9._/-]{0,127}")

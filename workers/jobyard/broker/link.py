@@ -30,14 +30,21 @@ class Link:
     Args:
         server: where to connect to.
         patience: seconds for which a call is sent again while Redis can't be reached; then the error is raised.
+        reply_timeout: seconds for one reply.
         on_connect: called with the link after each new connection, with the node's own connection as the only one to use.
     """
 
     def __init__(
-        self, server: Server, *, patience: float = 10.0, on_connect: Callable[[AbstractConnection], None] | None = None
+        self,
+        server: Server,
+        *,
+        patience: float = 10.0,
+        reply_timeout: float = REPLY_TIMEOUT,
+        on_connect: Callable[[AbstractConnection], None] | None = None,
     ) -> None:
         self.server = server
         self.patience = patience
+        self._reply_timeout = reply_timeout
         self._on_connect = on_connect
         self._connections: dict[str, AbstractConnection] = {}
         self._pid = os.getpid()
@@ -148,7 +155,7 @@ class Link:
         self._unread = True
         connection.send_packed_command([request], check_health=False)
         try:
-            return connection.read_response(timeout=REPLY_TIMEOUT if timeout is None else timeout)
+            return connection.read_response(timeout=self._reply_timeout if timeout is None else timeout)
         finally:
             # redis-py has read the reply, or has closed the connection.
             self._unread = False

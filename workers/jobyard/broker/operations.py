@@ -94,12 +94,15 @@ class Operations(ABC):
         flat = [part for pair in fields.items() for part in pair]
         reply = self.link.call(script("configure"), self.keys(queue_name).all, flat)
         if "ageing" in fields:
-            self._reorder(queue_name)
+            self.reorder(queue_name)
         texts = [part.decode() for part in reply]
         return QueuePolicy.from_fields(dict(zip(texts[::2], texts[1::2], strict=True)))
 
-    def _reorder(self, queue_name: str) -> None:
-        """Jobs that are here already take part in ageing, or no longer do: page by page, since a backlog may be long."""
+    def reorder(self, queue_name: str) -> None:
+        """Jobs that are here already take part in ageing, or no longer do: page by page, since a backlog may be long.
+
+        What changes a policy's ageing sees to it; doing it again changes nothing.
+        """
         keys = self.keys(queue_name)
         for place in ("ready", "active"):
             ids = self.link.command(b"ZRANGE", keys[place], 0, -1, key=keys[place])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from redis.connection import AbstractConnection
@@ -17,7 +17,7 @@ from jobyard.broker.errors import BrokerFullError, BrokerRefusedError, BrokerUna
 from jobyard.broker.keys import QueueKeys
 from jobyard.broker.link import Link
 from jobyard.broker.scripts import Argument, pack, script
-from jobyard.broker.server import Server
+from jobyard.broker.server import REPLY_TIMEOUT, Server
 from jobyard.errors import RateLimitExceeded
 
 #: Answers of `enqueue.lua` besides a count.
@@ -33,6 +33,7 @@ class Producer:
         patience: seconds for which a call is tried again while Redis can't be reached.
         durability: when a job counts as accepted; for all queues, or by name (those that are not named: memory).
         replicas: how many must have it, for `quorum`.
+        reply_timeout: seconds for one reply.
     """
 
     def __init__(
@@ -43,12 +44,14 @@ class Producer:
         patience: float,
         durability: Durability | Mapping[str, Durability] = "memory",
         replicas: int = 1,
+        reply_timeout: float = REPLY_TIMEOUT,
     ) -> None:
         self._server = server
         self._namespace = namespace
         self._patience = patience
         self._durability = durability
         self._replicas = replicas
+        self._reply_timeout = reply_timeout
         self._local = threading.local()
         self._announced: set[str] = set()
         self._checked = False
@@ -61,7 +64,7 @@ class Producer:
         # A forked child is another caller: with its parent's name and numbers its calls would look like repetitions.
         if link is None or local.pid != os.getpid():
             self.check()
-            link = local.link = Link(self._server, patience=self._patience, on_connect=self._forget)
+            link = local.link = self._new_link(self._forget)
             local.pid = os.getpid()
             local.caller = new_token()
             local.calls = 0
@@ -134,7 +137,7 @@ class Producer:
         """
         if self._checked:
             return
-        link = Link(self._server, patience=self._patience)
+        link = self._new_link()
         try:
             info = _info(link.command(b"INFO"))
             checks.check(info, self._server.address)
@@ -153,6 +156,9 @@ class Producer:
     def forget(self) -> None:
         """Announce queues anew: the server has lost its data."""
         self._announced.clear()
+
+    def _new_link(self, on_connect: Callable[[AbstractConnection], None] | None = None) -> Link:
+        return Link(self._server, patience=self._patience, reply_timeout=self._reply_timeout, on_connect=on_connect)
 
     def _forget(self, connection: AbstractConnection) -> None:
         # What we are connected to now may be a server that has lost its data, or another one.

@@ -151,7 +151,7 @@ local function ended_as_asked(q, id)
   return true
 end
 
--- Back to its old position. `counted`: the attempt that just ended counts.
+-- Back to its old position. `counted`: the attempt that just ended counts; otherwise the job is returned as if it had not run.
 local function put_back(q, id, run, counted)
   if ended_as_asked(q, id) then
     return
@@ -159,6 +159,7 @@ local function put_back(q, id, run, counted)
   leave_active(q, {id})
   if not counted then
     redis.call('HSET', q.runs, id, table.concat({'-', '-', run.attempt - 1, run.started, run.position}, ' '))
+    redis.call('HINCRBY', q.counts, 'returned', 1)
   end
   redis.call('ZADD', q.ready, run.position, id)
 end

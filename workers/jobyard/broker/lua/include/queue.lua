@@ -3,7 +3,7 @@ local FIELDS = {
   'jobs', 'ready', 'scheduled', 'active', 'runs', 'dead', 'completed', 'cancelled', 'results', 'errors', 'progress',
   'cancels', 'counts', 'policy', 'wake', 'timer', 'waiting', 'traits', 'slots', 'rates', 'fair',
   'parked', 'unique', 'expires', 'tags', 'batched', 'notices', 'failures', 'failures_seen', 'letters',
-  'logs', 'breakers',
+  'logs', 'breakers', 'operator',
 }
 
 local function queue_at(first)
