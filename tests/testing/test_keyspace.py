@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import jobyard.broker
@@ -88,6 +88,8 @@ def _answer(execute: Any, command: list[bytes]) -> Any:
 
 
 @settings(max_examples=150)
+@example(commands=[[b"ZADD", b"z0", b"0", b"a"], [b"ZRANGEBYLEX", b"z0", b"+", b"+"]])
+@example(commands=[[b"ZADD", b"z0", b"0", b""], [b"ZLEXCOUNT", b"z0", b"-", b"-"]])
 @given(commands=st.lists(_commands, max_size=40))
 def test_commands_answer_as_a_real_servers(shared_servers: Any, commands: list[list[bytes]]) -> None:
     here = Keyspace(Clock(), lambda channel, message: None)

@@ -59,6 +59,8 @@ class SortedSet:
 
     def by_member(self, low: bytes, high: bytes) -> list[Row]:
         """From one member to another, as Redis writes them: `[a`, `(b`, `-`, `+`. All scores must be the same."""
+        if low == b"+" or high == b"-":
+            return []  # After all members, or before them.
         first, last = 0, len(self.rows)
         if low != b"-":
             first = (bisect_right if low[:1] == b"(" else bisect_left)(self.rows, low[1:], key=_member)
