@@ -61,12 +61,13 @@ class Facts:
 def conditions(facts: Facts, before: Iterable[Condition], now: str) -> list[Condition]:
     """All conditions. `now` (RFC 3339) becomes the transition time of those whose status changed."""
     known = {condition.type: condition for condition in before}
-    ours = [_built(kind, _said(kind, facts), facts.generation, known.get(kind), now) for kind in Type]
+    ours = [built(kind, _said(kind, facts), facts.generation, known.get(kind), now) for kind in Type]
     # What somebody else wrote stays.
     return ours + [condition for kind, condition in known.items() if kind not in set(Type)]
 
 
-def _built(kind: Type, said: tuple[Status, str, str], generation: int, before: Condition | None, now: str) -> Condition:
+def built(kind: str, said: tuple[Status, str, str], generation: int, before: Condition | None, now: str) -> Condition:
+    """A condition that says (status, reason, message); its time changes only with its status."""
     status, reason, message = said
     since = before.last_transition_time if before is not None and before.status == status else now
     if len(message) > _LONGEST:

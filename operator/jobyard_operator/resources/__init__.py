@@ -5,6 +5,7 @@ A model is what the API server has let through: its rules (CEL, lengths, default
 
 from jobyard_operator.resources.deadjob import DeadJob
 from jobyard_operator.resources.jobqueue import JobQueue
+from jobyard_operator.resources.jobschedule import JobSchedule
 from jobyard_operator.resources.meta import API_VERSION, GROUP, VERSION
 
-__all__ = ["API_VERSION", "GROUP", "VERSION", "DeadJob", "JobQueue"]
+__all__ = ["API_VERSION", "GROUP", "VERSION", "DeadJob", "JobQueue", "JobSchedule"]

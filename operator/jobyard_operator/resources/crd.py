@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from jobyard_operator.resources.deadjob import DeadJob, DeadJobSpec
 from jobyard_operator.resources.jobqueue import JobQueue, JobQueueSpec, JobQueueStatus
+from jobyard_operator.resources.jobschedule import JobSchedule, JobScheduleSpec, JobScheduleStatus
 from jobyard_operator.resources.meta import GROUP, VERSION
 
 #: Keywords that mean the same in Kubernetes.
@@ -44,6 +45,8 @@ def _structural(node: dict[str, Any], definitions: dict[str, Any], where: str) -
             for key, value in node.items()
             if (key in _KEPT and key != "type") or key.startswith("x-kubernetes-")
         }
+    if node.get("x-kubernetes-preserve-unknown-fields") and "type" not in node:
+        return {key: value for key, value in node.items() if key == "description" or key.startswith("x-kubernetes-")}
     result: dict[str, Any] = {key: node[key] for key in _KEPT if key in node and node[key] is not None}
     result |= {key: value for key, value in node.items() if key.startswith("x-kubernetes-")}
     if "const" in node:
@@ -193,4 +196,23 @@ def definitions() -> dict[str, dict[str, Any]]:
             _column("Died", "date", ".spec.diedTime", "When it died."),
         ],
     )
-    return {"jobqueues": jobqueue, "deadjobs": deadjob}
+    jobschedule = _definition(
+        "JobSchedule",
+        "jobschedules",
+        "jsched",
+        str(JobSchedule.__doc__),
+        {"spec": schema(JobScheduleSpec), "status": schema(JobScheduleStatus)},
+        [
+            _column("Schedule", "string", ".spec.schedules[0]", "When it fires; the first of its schedules."),
+            _column("Zone", "string", ".spec.timeZone", "Its time zone.", priority=1),
+            _column("Suspend", "boolean", ".spec.suspend", "Whether it is suspended."),
+            _column("Active", "integer", ".status.activeRuns", "Runs that have not ended."),
+            _column("Last", "date", ".status.lastScheduleTime", "When it fired last."),
+            _column("Next", "string", ".status.nextScheduleTimes[0]", "When it fires next."),
+            _column("Failed", "integer", ".status.counters.failed", "Runs that failed."),
+            _column("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', "Whether all is well."),
+            age,
+        ],
+        {"status": {}},
+    )
+    return {"jobqueues": jobqueue, "deadjobs": deadjob, "jobschedules": jobschedule}
