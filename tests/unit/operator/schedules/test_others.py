@@ -3,7 +3,6 @@
 cronsim follows Debian's cron, as we do by default; it is asked where both say the same thing. What is different, and meant to be:
 
 - cronsim leaves the clocks' changes alone in expressions with seconds; for us they are times of day like others.
-- In a gap cronsim lists the instant after it once for each time that is skipped; for us they are one tick.
 - croniter fires a time of day twice in an overlap; we do once (`dst.overlap: Both` is its way).
 """
 
