@@ -19,10 +19,11 @@ from jobyard.broker.errors import BrokerUnavailableError
 from jobyard.broker.filters import JobFilter
 from jobyard.broker.keys import registry
 from jobyard.broker.policy import QueuePolicy
+from jobyard.broker.retiring import release, retire
 from jobyard.worker.worker import JobyardWorker
 from support.acl import cluster_rules, user_rules
 from support.cluster import Cluster
-from support.hand import Hand, look_up, message
+from support.hand import Hand, Idler, look_up, message
 from support.ledger import audit
 from support.waiting import eventually
 from support.walk import Walk, roam
@@ -461,3 +462,23 @@ def test_a_node_dies_and_its_replica_takes_over(
         worker.stop()
     finally:
         own.stop()
+
+
+def test_a_retired_worker_gets_no_job_of_that_queue_and_does_not_spin(
+    broker: JobyardBroker, hand: Callable[..., Hand], longest: float
+) -> None:
+    worker = hand("mails", "images", broker=broker)
+    idler = Idler(worker)
+    try:
+        eventually(lambda: idler.looks >= 1)
+        assert retire(broker, "mails", [worker.token]) == {worker.token}
+        broker.enqueue(message("mails"))
+        job = broker.enqueue(message("images")).message_id
+        eventually(lambda: idler.took == [job])
+        begin, before = time.monotonic(), idler.looks
+        eventually(lambda: idler.looks >= before + 4)
+        assert idler.looks - before <= 4 + (time.monotonic() - begin) / longest
+        release(broker, "mails", [worker.token])
+        eventually(lambda: len(idler.took) == 2)
+    finally:
+        idler.stop()

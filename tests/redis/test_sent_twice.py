@@ -180,4 +180,4 @@ def test_a_script_that_is_sent_twice_changes_nothing_the_second_time(
 
 def batches(reply: list[Any]) -> list[tuple[Any, ...]]:
     """The jobs in a reply of an exchange."""
-    return [tuple(reply[at : at + 4]) for at in range(5, len(reply), 4)]
+    return [tuple(reply[at : at + 4]) for at in range(6, len(reply), 4)]

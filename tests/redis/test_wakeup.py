@@ -13,42 +13,10 @@ import pytest
 
 from jobyard.broker import JobyardBroker
 from jobyard.worker.worker import JobyardWorker
-from support.hand import Hand, look_up, message
+from support.hand import Hand, Idler, look_up, message
 from support.proxy import Proxy
 from support.servers import Server
 from support.waiting import eventually
-
-
-class Idler:
-    """A worker that does nothing but ask and wait, and counts what that costs."""
-
-    def __init__(self, worker: Hand) -> None:
-        self.worker = worker
-        self.looks = 0
-        self.took: list[str] = []
-        self._stopped = False
-        self._thread = threading.Thread(target=self._idle, daemon=True)
-        self._thread.start()
-
-    def _idle(self) -> None:
-        while not self._stopped:
-            self.looks += 1
-            self.took += self.worker.ids()
-            if not self._stopped:
-                self.worker.dispatcher.waiter.wait(self.worker.last.wait)
-
-    def stop(self) -> None:
-        self._stopped = True
-        self.worker.dispatcher.waiter.stop()
-        self._thread.join(5)
-
-
-@pytest.fixture
-def longest(monkeypatch: pytest.MonkeyPatch) -> float:
-    """Idle workers look by themselves once a second instead of once in five, so that the tests need less time."""
-    for module in ("wakeup", "dispatcher"):
-        monkeypatch.setattr(f"jobyard.broker.{module}.LONGEST", 1.0)
-    return 1.0
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from typing import Any
@@ -79,6 +80,30 @@ class Hand:
         """Ids that are lost, ids that shall be cancelled."""
         lost, cancels = self.dispatcher.renew()
         return [one.message_id for one in lost], [one.message_id for one in cancels]
+
+
+class Idler:
+    """A worker that does nothing but ask and wait, and counts what that costs."""
+
+    def __init__(self, worker: Hand) -> None:
+        self.worker = worker
+        self.looks = 0
+        self.took: list[str] = []
+        self._stopped = False
+        self._thread = threading.Thread(target=self._idle, daemon=True)
+        self._thread.start()
+
+    def _idle(self) -> None:
+        while not self._stopped:
+            self.looks += 1
+            self.took += self.worker.ids()
+            if not self._stopped:
+                self.worker.dispatcher.waiter.wait(self.worker.last.wait)
+
+    def stop(self) -> None:
+        self._stopped = True
+        self.worker.dispatcher.waiter.stop()
+        self._thread.join(5)
 
 
 def message(

@@ -9,7 +9,12 @@ import pytest
 
 import jobyard
 from jobyard import RetryPolicy
+from jobyard.broker.caller import worker_token
+from jobyard.broker.exchange import Exchange
+from jobyard.broker.link import Link
+from jobyard.broker.pods import fence
 from jobyard.broker.policy import QueuePolicy
+from jobyard.broker.retiring import release, retire
 from jobyard.testing import MemoryBroker
 
 
@@ -218,3 +223,43 @@ def test_it_starts_afresh(memory: MemoryBroker) -> None:
     memory.run()
     assert ran == [2]
     assert memory.inspector.queues() == ["default"]
+
+
+def test_a_worker_that_is_retired_gets_jobs_again_when_its_time_is_over(memory: MemoryBroker) -> None:
+    ran: list[datetime] = []
+    begin = memory.now
+
+    @jobyard.actor
+    def work() -> None:
+        ran.append(memory.now)
+
+    memory.run()
+    work.send()
+    (queue,) = memory.inspector.queues()
+    work.send()
+    assert memory.run() == 2
+    worker = memory._token
+    assert retire(memory, queue, [worker], 60) == {worker}
+    work.send()
+    assert memory.run() == 0
+    assert memory.advance(61) == 1
+    assert (ran[-1] - begin).total_seconds() >= 60
+    retire(memory, queue, [worker], 60)
+    work.send()
+    assert release(memory, queue, [worker]) == 1
+    assert memory.run() == 1
+
+
+def test_the_jobs_of_a_dead_pod_go_back(memory: MemoryBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    @jobyard.actor
+    def work() -> None: ...
+
+    monkeypatch.setenv("JOBYARD_POD_NAME", "mail-1")
+    message = work.send()
+    keys = memory.keys(work.queue_name)
+    exchange = Exchange(Link(memory.server), memory.namespace, [work.queue_name], worker_token(), 15)
+    assert [one.message_id for one in exchange.call(1).deliveries] == [message.message_id]
+    assert memory.link.command(b"ZCARD", keys["active"], key=keys["active"]) == 1
+    assert fence(memory, "mail-1", b'{"error":"Evicted"}', counts=False) == (1, 1)
+    assert fence(memory, "mail-1", b'{"error":"Evicted"}', counts=False) == (0, 0)
+    assert memory.run() == 1

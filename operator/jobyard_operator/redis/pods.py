@@ -11,6 +11,8 @@ from typing import Literal
 
 from jobyard.broker import JobyardBroker
 from jobyard.broker import pods as workers_by_pod
+from jobyard.broker.retiring import release as release
+from jobyard.broker.retiring import retire as retire
 from jobyard.broker.workers import WorkerInfo, list_workers
 
 Kind = Literal["OOMKilled", "WorkerDied", "Evicted", "PodDeleted", "NodeLost"]

@@ -83,7 +83,7 @@ class Dispatcher:
         self._resting = True
         keys = [broker.keys(name) for name in queues]
         self.waiter: Waiter | ClusterWaiter = (
-            ClusterWaiter(broker.server, keys) if clustered else Waiter(broker.server, keys)
+            ClusterWaiter(broker.server, keys, self.token) if clustered else Waiter(broker.server, keys, self.token)
         )
 
     def fetch(self) -> Answer:
@@ -108,6 +108,8 @@ class Dispatcher:
             whole.evicted += answer.evicted
             whole.stale += answer.stale
             whole.posted += answer.posted
+            if want > 0 and (answer.retired or self.waiter.aside):
+                self.waiter.aside = (self.waiter.aside - set(exchange.queues)) | set(answer.retired)
             if answer.wait is not None:
                 whole.wait = answer.wait if whole.wait is None else min(whole.wait, answer.wait)
         if not whole.deliveries and not self.held:

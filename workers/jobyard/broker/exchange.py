@@ -35,6 +35,7 @@ class Answer:
         evicted: how many dead letters had to go because of the retention policy.
         stale: how many operations came too late, since the job was no longer ours.
         posted: queues that have something for batches, see `notices`.
+        retired: queues of which this worker gets no new jobs for now, see `retiring`.
     """
 
     deliveries: list[Delivery] = field(default_factory=list)
@@ -42,6 +43,7 @@ class Answer:
     evicted: int = 0
     stale: int = 0
     posted: list[str] = field(default_factory=list)
+    retired: list[str] = field(default_factory=list)
 
 
 class Exchange:
@@ -249,7 +251,9 @@ class Exchange:
         fetched_at = began if now - began >= self._lease / 3000 else now
         add = answer.deliveries.append
         answer.posted += (names[int(number_of_queue) - 1] for number_of_queue in reply[4].split())
-        for at in range(5, len(reply), 4):
+        if reply[5]:
+            answer.retired = [names[int(number_of_queue) - 1] for number_of_queue in reply[5].split()]
+        for at in range(6, len(reply), 4):
             queue, job_id, attempt, envelope = reply[at : at + 4]
             add(Delivery(names[queue - 1], job_id.decode(), number, attempt, envelope, fetched_at, self._protection))
 

@@ -24,7 +24,7 @@ FIELDS: Final = (
     "progress",  # HASH  id → JSON of the last progress report
     "cancels",  # HASH  id → time in ms: running jobs that shall stop; with ' deadline' where theirs has passed
     "counts",  # HASH  the ledger
-    "policy",  # HASH  paused, ageing, retention …, and the operator's flags: held (why), asleep
+    "policy",  # HASH  paused, ageing, retention …; the operator's flags: held (why), asleep, retired:TOKEN → until when, in ms
     "wake",  # LIST  a token in it calls one idle worker
     "timer",  # STRING the due time that some idle worker waits for, and which one
     "waiting",  # SET   ids whose end somebody waits for
@@ -80,6 +80,10 @@ class QueueKeys:
     def call(self, caller: str) -> bytes:
         """Where the last call number of a caller stands, so that a call that is sent twice counts once."""
         return f"{self.prefix}call:{caller}".encode()
+
+    def recall(self, worker: str) -> bytes:
+        """LIST on which a worker waits, instead of `wake`, while it gets no new jobs of this queue: a token in it calls it."""
+        return f"{self.prefix}recall:{worker}".encode()
 
     def batch(self, name: str) -> tuple[bytes, bytes, bytes]:
         """The keys of a batch whose home this queue is: record, jobs, and jobs that are being added. See `verdict.lua`."""

@@ -21,10 +21,20 @@ LONGEST: Final = 5.0
 
 
 class Waiter:
-    """Waits for one of the queues. One thread waits; others may interrupt it."""
+    """Waits for one of the queues. One thread waits; others may interrupt it.
 
-    def __init__(self, server: Server, queues: Sequence[QueueKeys]) -> None:
-        self._keys = [keys["wake"] for keys in queues]
+    Args:
+        worker: the token of whoever waits.
+
+    Attributes:
+        aside: names of queues that may have jobs, but none for this worker: it waits only until it is called back.
+    """
+
+    def __init__(self, server: Server, queues: Sequence[QueueKeys], worker: str) -> None:
+        self.aside: frozenset[str] = frozenset()
+        self._wakes = {keys.name: keys["wake"] for keys in queues}
+        self._recalls = {keys.name: keys.recall(worker) for keys in queues}
+        self._node = queues[0]["wake"]  # all are on one node
         self._server = server
         self._link = Link(server, patience=0, on_connect=self._remember)
         self._control = Link(server, patience=0)  # used by the thread that waits, too
@@ -44,7 +54,7 @@ class Waiter:
         try:
             if not self._stopped.is_set():
                 reply = self._wait(LONGEST if seconds is None else min(seconds, LONGEST))
-                self._called = reply[0] if reply else None
+                self._called = reply[0] if reply and reply[0] in self._wakes.values() else None
         finally:
             self._blocked = False
         if self._stopped.is_set():
@@ -69,14 +79,16 @@ class Waiter:
         self._control.close()
 
     def _wait(self, seconds: float) -> Any:
+        aside = self.aside
+        keys = [self._recalls[name] if name in aside else wake for name, wake in self._wakes.items()]
         if seconds >= LONGEST:
             # Nothing hangs on when this ends.
-            return self._link.command(b"BLPOP", *self._keys, f"{seconds:.3f}", key=self._keys[0], timeout=seconds + 5)
+            return self._link.command(b"BLPOP", *keys, f"{seconds:.3f}", key=self._node, timeout=seconds + 5)
         return self._link.wait_for(
             b"BLPOP",
-            *self._keys,
+            *keys,
             f"{seconds + 1:.3f}",
-            key=self._keys[0],
+            key=self._node,
             seconds=seconds,
             give_up=self._give_up,
         )
@@ -89,7 +101,7 @@ class Waiter:
         if self._client_id is not None:
             # If that fails, the connection is gone, and with it the waiting; or the server's own timeout ends it.
             with contextlib.suppress(BrokerError):
-                return bool(link.command(b"CLIENT", b"UNBLOCK", self._client_id, key=self._keys[0]))
+                return bool(link.command(b"CLIENT", b"UNBLOCK", self._client_id, key=self._node))
         return False
 
     def _pass_on(self) -> None:
@@ -107,16 +119,26 @@ class Waiter:
 class ClusterWaiter:
     """The same over the nodes of a cluster: one blocked thread a queue, since one command can't wait on two nodes."""
 
-    def __init__(self, server: Server, queues: Sequence[QueueKeys]) -> None:
+    def __init__(self, server: Server, queues: Sequence[QueueKeys], worker: str) -> None:
         self._called = threading.Event()
         self._stopped = False
-        self._waiters = [Waiter(server, [keys]) for keys in queues]
+        self._waiters = [Waiter(server, [keys], worker) for keys in queues]
         self._threads = [
             threading.Thread(target=self._listen, args=(waiter,), name=f"jobyard-wait-{keys.name}", daemon=True)
             for waiter, keys in zip(self._waiters, queues, strict=True)
         ]
         for thread in self._threads:
             thread.start()
+
+    @property
+    def aside(self) -> frozenset[str]:
+        """As `Waiter.aside`. It holds from the next waiting on; at worst a thread is called once more before."""
+        return self._waiters[0].aside
+
+    @aside.setter
+    def aside(self, names: frozenset[str]) -> None:
+        for waiter in self._waiters:
+            waiter.aside = names
 
     def wait(self, seconds: float | None) -> None:
         """Block until a queue calls, the time is over, or `stop`."""

@@ -204,7 +204,7 @@ class MemoryBroker(JobyardBroker):
                     self._perform(delivery, deaths)
                 if answer.posted:
                     deliver(self, answer.posted, self.link)
-                elif not answer.deliveries and not self._woken():
+                elif not answer.deliveries and not self._woken(answer):
                     due = min(self._due(answer), end)
                     if due <= self._clock.milliseconds:
                         break
@@ -242,9 +242,9 @@ class MemoryBroker(JobyardBroker):
                 due = min(due, max(now + 1, int(score)))
         return due
 
-    def _woken(self) -> bool:
+    def _woken(self, answer: Answer) -> bool:
         """Whether somebody is called to look again, as a worker would be."""
-        names = self.inspector.queues()
+        names = [name for name in self.inspector.queues() if name not in answer.retired]
         return bool(names) and self.server.answer([b"DEL", *(self.keys(name)["wake"] for name in names)]) > 0
 
     def _step(self, what: str) -> None:

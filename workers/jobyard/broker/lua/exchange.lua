@@ -14,6 +14,7 @@
 --             DETAIL  the error as a JSON object, or ''       ENVELOPE  the job's new envelope, or '': unchanged
 --             then the jobs that follow from this one: they are accepted together with its end, or not at all
 --   Reply {now in ms, wait in ms, dead letters evicted, stale operations, numbers of queues that have notices for batches,
+--         numbers of queues of which this caller gets no new jobs for now (see retire.lua),
 --         then for each job: queue, id, attempt, envelope}
 --         wait: how long an idle caller may block at most before it asks again; 0: until it is woken
 -- Fenced: an operation on a job that this caller's call no longer holds changes nothing and is counted as stale.
@@ -33,13 +34,14 @@
 --@include leave
 --@include complete
 --@include logs
+--@include retired
 local call, caller, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local want, fetching, count = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local queues = {}
 for i = 1, count do
   queues[i] = queue_at(2 + (i - 1) * #FIELDS)
 end
-local reply = {now, 0, 0, 0, ''}
+local reply = {now, 0, 0, 0, '', ''}
 
 local function give(i, id, attempt, envelope)
   reply[#reply + 1] = i
@@ -112,9 +114,11 @@ end
 --@include limits
 --@include choose
 local open, ageing, limited = {}, 0, false
+local retired = {}
 for i = 1, fetching do
   local policy = policies[i]
-  if policy.paused ~= '1' and not overdue[i] and redis.call('EXISTS', queues[i].ready) == 1 then
+  retired[i] = retired_until(queues[i], policy, caller)
+  if policy.paused ~= '1' and not retired[i] and not overdue[i] and redis.call('EXISTS', queues[i].ready) == 1 then
     open[#open + 1] = i
     ageing = math.max(ageing, tonumber(policy.ageing) or 0)
     policy.limited = policy.limited or guarded[i]
@@ -130,7 +134,7 @@ elseif #open > 1 then
 end
 
 -- 4. Who looks next: call another worker if there is more, or see to it that somebody waits for the next due time ----
-local found = #reply > 5
+local found = #reply > 6
 for i = 1, fetching do
   local q = queues[i]
   if policies[i].paused ~= '1' then
@@ -154,7 +158,7 @@ for i = 1, fetching do
       due = math.min(due or math.huge, tonumber(expires))
     end
     if due and not is_watched(q, due, caller) then
-      if found or put_off[i] then
+      if found or put_off[i] or retired[i] then
         wake(q)
       else
         local wait = math.max(1, due - now)
@@ -162,6 +166,10 @@ for i = 1, fetching do
         reply[2] = reply[2] == 0 and wait or math.min(reply[2], wait)
       end
     end
+  end
+  if retired[i] then
+    reply[2] = reply[2] == 0 and retired[i] - now or math.min(reply[2], retired[i] - now)
+    reply[6] = reply[6] .. i .. ' '
   end
 end
 return answer()
