@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick cluster test-cluster crds lint types format clean
+.PHONY: help run test quick cluster test-cluster crds manifests lint types format clean
 
 help:            ## What there is
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -30,8 +30,11 @@ test-cluster: $(READY) ## The tests that need that Kubernetes
 	@tests/cluster/build/all $(BIN)/python
 	@tests/cluster/isolated $(BIN)/pytest tests/cluster $(ARGS)
 
-crds: $(READY)   ## Write what follows from the operator's models: manifests/crds, tables in docs/operator
+manifests: $(READY) ## Write what follows from the operator's models and from the chart: manifests, tables in the documentation
 	@$(BIN)/python manifests/generate
+	@$(BIN)/python charts/generate
+
+crds: manifests
 
 lint: $(READY)   ## Style and layers
 	@$(BIN)/ruff check .

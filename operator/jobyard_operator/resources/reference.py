@@ -1,8 +1,10 @@
-"""The fields of a resource as a table in Markdown, from its schema: docs/operator/jobqueue.md."""
+"""The fields of a resource as a table in Markdown, from its schema, and pages with such parts in them: docs/operator."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 
@@ -14,6 +16,21 @@ def table(schema: dict[str, Any]) -> str:
         for path, node, required in _fields(schema, "")
     ]
     return "\n".join(rows) + "\n"
+
+
+def filled(page: Path, parts: dict[str, str]) -> str:
+    """The text of the page with what is between its marks (`<!-- NAME: … -->`, `<!-- end -->`) replaced.
+
+    Raises:
+        ValueError: the page has no such marks, or several.
+    """
+    text = page.read_text(encoding="utf-8")
+    for name, part in parts.items():
+        marks = list(re.finditer(rf"(<!-- {name}: [^\n]*-->\n).*?(<!-- end -->)", text, re.DOTALL))
+        if len(marks) != 1:
+            raise ValueError(f"{page}: {len(marks)} places for {name}, not one")
+        text = f"{text[: marks[0].end(1)]}\n{part}\n{text[marks[0].start(2) :]}"
+    return text
 
 
 def _fields(schema: dict[str, Any], prefix: str) -> Iterator[tuple[str, dict[str, Any], bool]]:

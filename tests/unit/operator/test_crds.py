@@ -37,7 +37,7 @@ def nodes(plural: str) -> list[tuple[str, dict[str, Any]]]:
 def test_the_files_are_current() -> None:
     texts: dict[Path, str] = runpy.run_path(str(MANIFESTS / "generate"))["texts"]()
     stale = [path.name for path, text in texts.items() if path.read_text(encoding="utf-8") != text]
-    assert not stale, "run `make crds`"
+    assert not stale, "run `make manifests`"
 
 
 @pytest.mark.parametrize("plural", PLURALS)
