@@ -11,6 +11,7 @@
 --@include retention
 --@include breakers
 --@include leave
+--@include drop
 local q = queue_at(1)
 local place = q[ARGV[1]]
 local members = {unpack(ARGV, 2)}
@@ -31,9 +32,6 @@ if #gone > 0 then
   if ARGV[1] == 'ready' or ARGV[1] == 'scheduled' then
     pass_turn(q, gone)
   end
-  tell_batches(q, gone, 'discarded')
-  forget(q, gone)
-  redis.call('HINCRBY', q.counts, 'discarded', #gone)
-  announce(q, gone)
+  drop(q, gone)
 end
 return #gone

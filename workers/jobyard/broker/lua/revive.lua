@@ -8,40 +8,9 @@
 --@include wake
 --@include notices
 --@include retention
-local q = queue_at(1)
-local band = band_of(redis.call('HGET', q.policy, 'ageing'))
-local tick = math.max(now_tick, (tonumber(redis.call('HGET', q.counts, 'tick') or 0)) + 1)
-local revived, soonest = 0, nil
+--@include letters
+local letters = {}
 for i = 1, #ARGV, 3 do
-  local id, delay, envelope = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
-  local score = redis.call('ZSCORE', q.dead, id)
-  if score then
-    local _, priority = split_priority(score)
-    redis.call('ZREM', q.dead, id)
-    redis.call('HDEL', q.runs, id)
-    redis.call('HDEL', q.results, id)
-    redis.call('ZREM', q.expires, 'deadline\0' .. id) -- Whoever retries it wants it to run.
-    tell_batches(q, {id}, 'pending')
-    leave_letters(q, {id})
-    if envelope ~= '' then
-      redis.call('HSET', q.jobs, id, envelope)
-    end
-    if delay > 0 then
-      redis.call('ZADD', q.scheduled, with_priority(now + delay, priority), id)
-      soonest = math.min(soonest or math.huge, now + delay)
-    else
-      redis.call('ZADD', q.ready, priority * band + tick, id)
-      tick = tick + 1
-      wake(q)
-    end
-    revived = revived + 1
-  end
+  letters[#letters + 1] = {ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]}
 end
-if revived > 0 then
-  redis.call('HSET', q.counts, 'tick', exact(tick))
-  redis.call('HINCRBY', q.counts, 'revived', revived)
-  if soonest and not is_watched(q, soonest) then
-    wake(q)
-  end
-end
-return revived
+return revive(queue_at(1), letters)
