@@ -13,6 +13,7 @@ from browser.webdriver import Browser
 from jobyard.broker import JobyardBroker
 from jobyard.web.server import WebServer
 from jobyard.web.tokens import Scope, new_token
+from jobyard_operator.redis.policy import hold
 from support.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -103,6 +104,15 @@ def test_a_queue_is_paused_and_resumed(browser: Browser, dashboard: str, broker:
 
     browser.click("tr[data-queue=emails] button", "Resume")
     browser.wait_for_text("tr[data-queue=emails] button", "Pause")
+
+
+def test_a_queue_that_the_operator_holds_says_why(browser: Browser, dashboard: str, broker: JobyardBroker) -> None:
+    enqueue(broker, "emails", "e-1")
+    hold(broker, "emails", 1, "The image can't be pulled")
+    browser.open(dashboard)
+    browser.wait_for_text("tr[data-queue=emails]", "Held")
+    browser.open(f"{dashboard}/#/queues/emails")
+    browser.wait_for_text(".notice", "The image can't be pulled")
 
 
 def test_a_long_list_is_leafed_through(browser: Browser, dashboard: str, broker: JobyardBroker) -> None:

@@ -14,6 +14,7 @@ import dramatiq
 import pytest
 
 from jobyard.broker import JobyardBroker
+from jobyard_operator.redis.policy import hold
 from support.processes import end, spawn
 from support.waiting import eventually
 
@@ -39,6 +40,15 @@ def test_a_queue_is_paused_and_resumed(jobyard: Run, broker: JobyardBroker) -> N
     assert "paused" in jobyard("queue", "list").out
     assert jobyard("queue", "resume", "sums").status == 0
     assert not broker.inspector.stats("sums").policy.paused
+
+
+def test_a_queue_that_the_operator_holds_says_so(jobyard: Run, broker: JobyardBroker) -> None:
+    hold(broker, "sums", 1, "no image \x1b[31m")
+    assert "held" in jobyard("queue", "list").out
+    assert r"no image \x1b[31m" in jobyard("queue", "stats", "sums").out
+    assert jobyard("queue", "stats", "sums", "-o", "json").json["held"] == "no image \x1b[31m"
+    assert r"the operator holds it: no image \x1b[31m" in jobyard("queue", "resume", "sums").out
+    assert "held, so what waits" in jobyard("queue", "drain", "sums").err
 
 
 def test_if_one_queue_is_unknown_none_is_paused(jobyard: Run, broker: JobyardBroker) -> None:

@@ -50,6 +50,18 @@ TABLE: list[tuple[str, Situation, Reason, str]] = [
         Reason.QUEUE_PAUSED,
         "Queue 'emails' is paused, behind 2 jobs.",
     ),
+    (
+        "held by the operator",
+        situation("waiting", held="the image\ncan't be pulled", about={"position": 1}, workers=[]),
+        Reason.QUEUE_HELD,
+        "The operator holds queue 'emails' (the image can't be pulled), behind 1 job.",
+    ),
+    (
+        "parked and held",
+        situation("parked", held="no image", key="acme"),
+        Reason.QUEUE_HELD,
+        "The operator holds queue 'emails' (no image); besides, it waits for a slot of 'acme'.",
+    ),
     ("no worker", situation("waiting", workers=[]), Reason.NO_WORKER, "No worker serves queue 'emails'."),
     (
         "workers that are not in the register",

@@ -14,6 +14,7 @@ from dramatiq import Message
 import jobyard
 from jobyard.broker import JobyardBroker
 from jobyard.broker.workers import Announcement, Register
+from jobyard_operator.redis.policy import hold
 from support.waiting import eventually
 from web.conftest import Client
 
@@ -32,6 +33,14 @@ def test_each_queue_has_its_ledger(web: Client, broker: JobyardBroker, bury: Cal
     assert (reports["accepted"], reports["failed"], reports["lost"]) == (1, 1, 0)
     assert 0 <= emails["oldest_seconds"] < 60
     assert reports["oldest_seconds"] is None
+
+
+def test_a_queue_that_the_operator_holds_says_why(web: Client, broker: JobyardBroker) -> None:
+    broker.enqueue(Message("emails", "nobody", (), {}, {}, "1"))
+    assert web.get("/api/queues/emails").json["held"] is None
+    hold(broker, "emails", 1, "The image can't be pulled")
+    assert web.get("/api/queues/emails").json["held"] == "The image can't be pulled"
+    assert web.post("/api/queues/emails/resume").json["held"] == "The image can't be pulled"
 
 
 def test_a_paused_queue_starts_nothing_until_it_is_resumed(

@@ -12,7 +12,7 @@ from jobyard.broker.policy import QueuePolicy
 from jobyard_operator.redis.epoch import Superseded
 from jobyard_operator.redis.look import look
 from jobyard_operator.redis.memory import LARGEST, remember
-from jobyard_operator.redis.policy import configure
+from jobyard_operator.redis.policy import configure, hold
 from support.servers import Kind, Server
 from support.snapshot import snapshot
 
@@ -21,6 +21,8 @@ Write = Callable[[JobyardBroker, int], Any]
 WRITES: dict[str, Write] = {
     "remember": lambda broker, epoch: remember(broker, "q", epoch, b"%d" % epoch),
     "configure": lambda broker, epoch: configure(broker, "q", epoch, QueuePolicy(completed=epoch)),
+    "hold": lambda broker, epoch: hold(broker, "q", epoch, f"since {epoch}"),
+    "let go": lambda broker, epoch: hold(broker, "q", epoch, None),
 }
 
 

@@ -21,6 +21,7 @@ class Reason(StrEnum):
 
     # It waits
     QUEUE_PAUSED = "QueuePaused"
+    QUEUE_HELD = "QueueHeld"
     NO_WORKER = "NoWorker"
     ACTOR_NOT_KNOWN = "ActorNotKnown"
     QUEUE_CONCURRENCY = "QueueConcurrency"
@@ -130,6 +131,10 @@ def _waiting(one: Situation) -> Cause:
     found: Cause | None = None
     if policy.paused:
         found = Cause(Reason.QUEUE_PAUSED, f"Queue {job.queue!r} is paused{behind}.", "Resume the queue.")
+    elif one.held is not None:
+        found = Cause(
+            Reason.QUEUE_HELD, f"The operator holds queue {job.queue!r} ({_line(one.held)}){behind}.", _HELD_ADVICE
+        )
     elif not one.serving and not one.served_by_others:
         found = Cause(
             Reason.NO_WORKER, f"No worker serves queue {job.queue!r}{behind}.",
@@ -181,6 +186,10 @@ def _parked(one: Situation) -> Cause:
             Reason.QUEUE_PAUSED, f"Queue {one.job.queue!r} is paused; besides, it waits for a slot of {one.key!r}{behind}.",
             "Resume the queue.",
         )  # fmt: skip
+    if one.held is not None:
+        held = f"The operator holds queue {one.job.queue!r} ({_line(one.held)})"
+        what = f"a slot of {one.key!r}" if one.breaker is None else repr(one.breaker.dependency)
+        return Cause(Reason.QUEUE_HELD, f"{held}; besides, it waits for {what}{behind}.", _HELD_ADVICE)
     if one.breaker is not None:
         return _held(one, one.breaker)
     if _key_is_full(one):
@@ -346,7 +355,12 @@ def _facts(one: Situation) -> dict[str, Any]:
     }
     if job.ended:
         return facts | {"ended_at": job.ended_at}
-    facts |= {"paused": True if policy.paused else None, "expires_at": one.expires_at, "deadline_at": one.deadline_at}
+    facts |= {
+        "paused": True if policy.paused else None,
+        "held": one.held,
+        "expires_at": one.expires_at,
+        "deadline_at": one.deadline_at,
+    }
     if job.state == "active":
         left = None if one.lease_until is None else max(0, one.lease_until - one.now)
         return facts | {
@@ -388,6 +402,7 @@ def _retention(policy: QueuePolicy) -> dict[str, dict[str, int]]:
 
 # Words ---------------------------------------------------------------------------------------------------------------
 
+_HELD_ADVICE: Final = "It goes on by itself when that is mended: the JobQueue's conditions say what to do."
 _KEY_ADVICE: Final = "It starts when one of them ends; raise the policy's `key_concurrency` to run more of one key."
 
 

@@ -106,6 +106,7 @@ class QueueStats:
         counts: since the queue exists: accepted, started, returned (started ones that went back as if they had not run),
             completed, failed, retried, recovered, cancelled, discarded, evicted, revived.
         policy: what holds for the queue.
+        held: why the operator lets no job start, whatever the policy says; None: it doesn't.
     """
 
     queue: str
@@ -122,6 +123,7 @@ class QueueStats:
     oldest_at: int | None
     counts: dict[str, int]
     policy: QueuePolicy
+    held: str | None = None
 
     @property
     def completed(self) -> int:
@@ -160,10 +162,12 @@ class Inspector:
     def stats(self, queue: str) -> QueueStats:
         """The ledger of a queue."""
         reply = self._broker.link.call(script("stats"), self._keys(queue).all)
-        now, waiting, delayed, parked, active, dead, completed, cancelled, envelopes, due, first, counts, policy = reply
+        now, waiting, delayed, parked, active, dead, completed, cancelled, envelopes, due, first, counts, flat = reply
+        policy = pairs(flat)
         return QueueStats(
             queue, now, waiting, delayed, parked, active, dead, completed, cancelled, envelopes, due or None,
-            (glance(first).timestamp or None) if first else None, tally_of(counts), QueuePolicy.from_fields(pairs(policy)),
+            (glance(first).timestamp or None) if first else None, tally_of(counts), QueuePolicy.from_fields(policy),
+            policy.get("held"),
         )  # fmt: skip
 
     def job(self, job_id: str, *, queue: str | None = None) -> Job | None:

@@ -27,6 +27,7 @@ class Situation:
     Attributes:
         workers: the processes that are there, also those that have nothing to do with the job's queue.
         seen_at: when any worker last asked for jobs of the queue. Those under Dramatiq's own command line are not in `workers`.
+        held: why the operator lets no job of the queue start.
         key: whose job it is.
         granted: a rate has given it the time at which it may start.
         expires_at: by when it must have started.
@@ -49,6 +50,7 @@ class Situation:
     policy: QueuePolicy = field(default_factory=QueuePolicy)
     workers: list[WorkerInfo] = field(default_factory=list)
     seen_at: int | None = None
+    held: str | None = None
     key: str = ""
     granted: bool = False
     expires_at: int | None = None
@@ -92,7 +94,8 @@ def read(broker: JobyardBroker, job_id: str, queue: str) -> Situation | QueuePol
     """
     row, *flat = broker.link.call(script("explain"), broker.keys(queue).all, (job_id, _MOST))
     facts: dict[str, Any] = dict(zip((name.decode() for name in flat[::2]), flat[1::2], strict=True))
-    policy = QueuePolicy.from_fields(pairs(facts["policy"]))
+    fields = pairs(facts["policy"])
+    policy = QueuePolicy.from_fields(fields)
     if row[1] == b"unknown":
         return policy
     job = job_of(queue, row, broker.protection)
@@ -103,6 +106,7 @@ def read(broker: JobyardBroker, job_id: str, queue: str) -> Situation | QueuePol
         policy=policy,
         workers=list_workers(broker) if not job.ended else [],
         seen_at=_time(facts["seen"]),
+        held=fields.get("held"),
         key=facts["key"].decode(),
         granted=bool(facts["granted"]),
         expires_at=_time(facts["expires"]),

@@ -11,6 +11,7 @@ from jobyard.broker import JobyardBroker
 from jobyard.broker.inspector import QueueStats
 from jobyard.broker.workers import list_workers
 from jobyard.cli.connection import say
+from jobyard.cli.facts import state_of
 from jobyard.cli.statuses import Status
 
 _PAUSE: Final = 0.5
@@ -52,9 +53,9 @@ class Drain:
             self.ledgers = [self._broker.inspector.stats(name) for name in self._names]
             busy = [one for one in self.ledgers if not self._is_drained(one)]
             for one in busy:
-                if one.policy.paused and not one.active:
+                if (state := state_of(one)) != "running" and not one.active:
                     return (
-                        f"queue {one.queue!r} is paused, so what waits in it never starts: {self._rest(one)}",
+                        f"queue {one.queue!r} is {state}, so what waits in it never starts: {self._rest(one)}",
                         Status.NO,
                     )
             if not busy:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from jobyard.broker.explain import Explanation
 from jobyard.broker.inspector import Job, QueueStats
@@ -48,12 +48,20 @@ def job_values(job: Job) -> dict[str, Any]:
     return {name: plain(value) for name, value in values.items()}
 
 
+def state_of(stats: QueueStats) -> Literal["held", "paused", "running"]:
+    """Whether jobs of a queue start, in one word."""
+    if stats.held is not None:
+        return "held"
+    return "paused" if stats.policy.paused else "running"
+
+
 def queue_values(stats: QueueStats) -> dict[str, Any]:
     """The ledger of a queue."""
     counts = ("accepted", "started", "retried", "recovered", "discarded", "evicted", "revived")
     return {
         "name": stats.queue,
         "paused": bool(stats.policy.paused),
+        "held": stats.held,
         "waiting": stats.waiting,
         "delayed": stats.delayed,
         "parked": stats.parked,

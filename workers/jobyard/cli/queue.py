@@ -14,7 +14,8 @@ from jobyard.cli.app import app
 from jobyard.cli.connection import connected, fail, queue_names
 from jobyard.cli.draining import Drain
 from jobyard.cli.durations import parse_duration, say_duration
-from jobyard.cli.facts import moment_and_when, queue_values
+from jobyard.cli.facts import moment_and_when, queue_values, state_of
+from jobyard.cli.harmless import harmless
 from jobyard.cli.output import Format, Output, show_facts, show_table, show_value
 from jobyard.cli.statuses import Status
 from jobyard.cli.values import duration
@@ -105,7 +106,7 @@ def list_queues(output: Output = Format.TABLE) -> None:
         [
             (
                 one.queue,
-                "paused" if one.policy.paused else "running",
+                state_of(one),
                 one.waiting,
                 one.delayed,
                 one.parked,
@@ -278,4 +279,8 @@ def _set_paused(names: list[str], paused: bool) -> None:
             queue_names(broker, name)  # All are known, or none is touched.
         for name in names:
             (broker.pause if paused else broker.resume)(name)
-            typer.echo(f"{name} is paused: no more of its jobs start" if paused else f"{name} is running")
+            held = None if paused else broker.inspector.stats(name).held
+            if held is not None:
+                typer.echo(f"{name} is not paused, but the operator holds it: {harmless(held)}")
+            else:
+                typer.echo(f"{name} is paused: no more of its jobs start" if paused else f"{name} is running")

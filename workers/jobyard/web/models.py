@@ -117,6 +117,8 @@ class Queue(Model):
     """One queue's ledger.
 
     Attributes:
+        paused: its policy says so; jobs are accepted, none is started.
+        held: why the operator lets none start either, until that is mended; None: it doesn't.
         waiting, parked, active, delayed, failed: jobs that are there now; `parked` ones wait for another job of their key,
             `failed` are the dead letters.
         completed, cancelled, accepted, retried, recovered, discarded, evicted: since the queue exists. `evicted` are dead
@@ -128,6 +130,7 @@ class Queue(Model):
 
     name: str
     paused: bool
+    held: str | None
     waiting: int
     parked: int
     active: int

@@ -197,6 +197,7 @@ def queue(stats: QueueStats) -> models.Queue:
     return models.Queue(
         name=stats.queue,
         paused=bool(stats.policy.paused),
+        held=None if stats.held is None else plain(stats.held),
         waiting=stats.waiting,
         parked=stats.parked,
         active=stats.active,

@@ -118,7 +118,7 @@ local retired = {}
 for i = 1, fetching do
   local policy = policies[i]
   retired[i] = retired_until(queues[i], policy, caller)
-  if policy.paused ~= '1' and not retired[i] and not overdue[i] and redis.call('EXISTS', queues[i].ready) == 1 then
+  if not policy.stopped and not retired[i] and not overdue[i] and redis.call('EXISTS', queues[i].ready) == 1 then
     open[#open + 1] = i
     ageing = math.max(ageing, tonumber(policy.ageing) or 0)
     policy.limited = policy.limited or guarded[i]
@@ -137,7 +137,7 @@ end
 local found = #reply > 6
 for i = 1, fetching do
   local q = queues[i]
-  if policies[i].paused ~= '1' then
+  if not policies[i].stopped then
     if not blocked[i] and redis.call('EXISTS', q.ready) == 1 then
       wake(q)
     end

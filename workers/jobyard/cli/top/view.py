@@ -12,7 +12,7 @@ from rich.text import Text
 
 from jobyard.broker.inspector import QueueStats
 from jobyard.cli.durations import say_duration
-from jobyard.cli.facts import last_error, when
+from jobyard.cli.facts import last_error, state_of, when
 from jobyard.cli.harmless import harmless
 from jobyard.cli.top.sample import Rates, Sample
 
@@ -155,10 +155,10 @@ def _queues(view: View, width: int, room: int) -> Table:
     first = max(0, min(row - room // 2, len(queues) - room))
     for number, one in enumerate(queues[first : first + room], first):
         rates = view.sample.rates.get(one.queue, _NO_RATES)
-        paused = bool(one.policy.paused)
+        state = state_of(one)
         cells = {
             "QUEUE": one.queue,
-            "STATE": "paused" if paused else "running",
+            "STATE": state,
             "WAITING": f"{one.waiting:,}",
             "OLDEST": "" if _age(one) is None else say_duration(_age(one) or 0),
             "DELAYED": f"{one.delayed:,}",
@@ -169,7 +169,7 @@ def _queues(view: View, width: int, room: int) -> Table:
             "ERR/S": f"{rates.failed:,.1f}",
             "FAILED": f"{one.dead:,}",
         }
-        style = "reverse" if view.live and number == row else ("yellow" if paused else "")
+        style = "reverse" if view.live and number == row else ("" if state == "running" else "yellow")
         table.add_row(*(Text(cells[name]) for name in shown), style=style)
     return table
 

@@ -69,6 +69,7 @@ end
 local LIMITS = {
   'concurrency', 'key_concurrency', 'rate', 'rate_period', 'rate_burst', 'key_rate', 'key_rate_period', 'key_rate_burst',
 }
+-- A queue's policy. `limited`: its jobs are looked at one by one; `stopped`: none is started, since it is paused or held.
 local function read_policy(q)
   local policy = {}
   local all = redis.call('HGETALL', q.policy)
@@ -79,5 +80,6 @@ local function read_policy(q)
     policy[name] = tonumber(policy[name])
   end
   policy.limited = policy.concurrency or policy.key_concurrency or policy.rate or policy.key_rate
+  policy.stopped = policy.paused == '1' or policy.held ~= nil
   return policy
 end

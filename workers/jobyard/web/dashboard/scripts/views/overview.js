@@ -110,6 +110,7 @@ function row(queue) {
       {},
       h("a", { href: links.queue(queue.name), class: "strong", dataset: { name: "queue" } }, queue.name),
       queue.paused && [" ", h("span", { class: "badge", dataset: { status: "paused" } }, "Paused")],
+      queue.held && [" ", h("span", { class: "badge", dataset: { status: "held" }, title: queue.held }, "Held")],
       queue.lost !== 0 && [" ", h("span", { class: "badge", dataset: { status: "failed" } }, `${queue.lost} lost`)],
     ),
     ["waiting", "active", "delayed", "failed"].map((state) => figure(state, queue[state])),

@@ -21,6 +21,7 @@ export function queuePage(context, name, query) {
     }),
   );
   const paused = h("span", { class: "badge", dataset: { status: "paused" }, hidden: true }, "Paused");
+  const held = h("div", { class: "notice", hidden: true });
   const buttons = h("div", { class: "buttons" });
   const facts = h("dl", { class: "facts" });
   const table = new JobTable(state, { empty: `No ${STATES[state].toLowerCase()}${state === "failed" ? "" : " jobs"} in this queue.` });
@@ -31,6 +32,7 @@ export function queuePage(context, name, query) {
     {},
     crumb(),
     h("div", { class: "head" }, h("h1", {}, name, " ", paused), buttons),
+    held,
     facts,
     tabs,
     trouble,
@@ -66,6 +68,8 @@ export function queuePage(context, name, query) {
       setText(counts[one], number(one === "completed" ? queue.kept_completed : one === "cancelled" ? queue.kept_cancelled : queue[one]));
     }
     paused.hidden = !queue.paused;
+    held.hidden = !queue.held;
+    setText(held, queue.held ? `The operator holds this queue: no job is started until that is mended. ${queue.held}` : "");
     keyed(buttons, [{ name, paused: queue.paused }], (one) => one.name, pauseButton);
     const known = {
       Accepted: number(queue.accepted),
