@@ -16,8 +16,11 @@ from jobyard.broker.filters import JobFilter
 from jobyard.broker.policy import QueuePolicy
 from jobyard.context import report_progress
 from jobyard.worker.worker import JobyardWorker
+from jobyard_operator.redis.look import look
+from jobyard_operator.redis.memory import remember
+from jobyard_operator.redis.wakeup import Listener, sleep
 from support.acl import user_rules
-from support.hand import look_up
+from support.hand import look_up, message
 from support.servers import Kind, Server
 from support.waiting import eventually
 
@@ -61,6 +64,16 @@ def test_the_documented_user_can_do_everything(
     batch = Batch([work.message("first"), work.message("last")], on_success=work.message("success"), broker=broker)
     assert batch.enqueue().wait().succeeded
     eventually(lambda: "success" in ends)
+    heard: list[str] = []
+    listener = Listener(broker, heard.append)
+    listener.start()
+    eventually(lambda: heard == [""])
+    assert sleep(broker, "idle", 1)
+    broker.enqueue(message("idle"))
+    eventually(lambda: heard == ["", "idle"])
+    listener.stop()
+    remember(broker, "idle", 1, b"memory")
+    assert look(broker, "idle", 15).memory == b"memory"
     broker.pause("q")
     broker.configure("q", QueuePolicy(ageing=60, dead=10))
     assert broker.dead_letters.retry_all("q", DeadFilter(error="ValueError"), rate=5) == 1

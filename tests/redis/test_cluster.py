@@ -21,6 +21,9 @@ from jobyard.broker.keys import registry
 from jobyard.broker.policy import QueuePolicy
 from jobyard.broker.retiring import release, retire
 from jobyard.worker.worker import JobyardWorker
+from jobyard_operator.redis.look import look
+from jobyard_operator.redis.memory import remember
+from jobyard_operator.redis.wakeup import Listener, sleep
 from support.acl import cluster_rules, user_rules
 from support.cluster import Cluster
 from support.hand import Hand, Idler, look_up, message
@@ -92,6 +95,22 @@ def test_searching_bulk_actions_explanations_and_failure_groups_go_over_all_node
     assert broker.inspector.explain(sent[-1].message_id).reason == "NoWorker"
     assert broker.bulk.retry(JobFilter(error="full")).changed == len(queues)
     assert broker.bulk.cancel(JobFilter()).changed == len(sent)
+
+
+def test_the_operator_looks_at_queues_of_all_nodes_and_hears_of_them(cluster: Cluster, broker: JobyardBroker) -> None:
+    queues = cluster.queues(1)
+    heard: list[str] = []
+    listener = Listener(broker, heard.append)
+    listener.start()
+    eventually(lambda: heard == [""])
+    for number, queue in enumerate(queues):
+        remember(broker, queue, 1, queue.encode())
+        assert sleep(broker, queue, 1)
+        broker.enqueue(message(queue))
+        eventually(lambda number=number: heard[1:] == queues[: number + 1])
+        seen = look(broker, queue, 15)
+        assert (seen.waiting, seen.memory) == (1, queue.encode())
+    listener.stop()
 
 
 def test_an_idle_worker_starts_a_job_of_any_node_within_milliseconds(

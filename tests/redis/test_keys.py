@@ -15,6 +15,10 @@ from jobyard.broker import JobyardBroker
 from jobyard.broker.keys import FIELDS, QueueKeys
 from jobyard.broker.policy import QueuePolicy
 from jobyard.worker.worker import JobyardWorker
+from jobyard_operator.redis import policy as operator_policy
+from jobyard_operator.redis.look import look
+from jobyard_operator.redis.memory import remember
+from jobyard_operator.redis.wakeup import sleep
 from support.hand import Hand, look_up, message
 from support.servers import Server
 from support.waiting import eventually
@@ -89,6 +93,12 @@ def test_a_script_touches_only_keys_that_are_passed_to_it(
         broker.configure("limited", QueuePolicy(rate_mode="reject"))
         send("limited", key="l")
         broker.flush("limited")
+        sleep(broker, "asleep", 1)
+        send("asleep")
+        remember(broker, "asleep", 1, b"memory")
+        operator_policy.configure(broker, "asleep", 1, QueuePolicy(ageing=5, weights={"k": 2}))
+        operator_policy.hold(broker, "asleep", 1, "why")
+        assert look(broker, "asleep", 15).waiting == 1
         for state in ("waiting", "dead", "completed"):
             broker.inspector.jobs("q", state)
         batch = Batch([message("q"), message("q", expires=60_000)], on_complete=message("limited")).enqueue()

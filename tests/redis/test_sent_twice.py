@@ -16,6 +16,9 @@ from jobyard.broker.pods import fence
 from jobyard.broker.policy import QueuePolicy
 from jobyard.broker.scripts import Argument, Script, script
 from jobyard.errors import Cancelled
+from jobyard_operator.redis import policy as operator_policy
+from jobyard_operator.redis.memory import remember
+from jobyard_operator.redis.wakeup import sleep
 from support.hand import Hand, message
 from support.snapshot import snapshot
 
@@ -139,6 +142,13 @@ ACTS: dict[str, Act] = {
     "cancel many": lambda scene: scene.broker.cancel_many("q", ["waiting-0", "delayed", "active", "dead-0"]),
     "cancel active": lambda scene: scene.broker.cancel("active"),
     "configure": lambda scene: scene.broker.configure("q", QueuePolicy(paused=True, ageing=5, dead=None)),
+    "a policy of the operator": lambda scene: operator_policy.configure(
+        scene.broker, "q", 3, QueuePolicy(paused=True, ageing=5, weights={"k": 3})
+    ),
+    "hold": lambda scene: operator_policy.hold(scene.broker, "q", 3, "why"),
+    "remember": lambda scene: remember(scene.broker, "q", 3, b"memory"),
+    "sleep": lambda scene: sleep(scene.broker, "fresh", 3),
+    "wake": lambda scene: (sleep(scene.broker, "fresh", 3), scene.broker.enqueue(message("fresh", job_id="new"))),
     "retry dead": lambda scene: scene.letters.retry("q", ["dead-0", "dead-1"], rate=1),
     "edit and retry": lambda scene: scene.letters.edit_and_retry("q", "dead-0", lambda args, kwargs: ([1], kwargs)),
     "discard": lambda scene: scene.letters.discard("q", ["dead-0"]),

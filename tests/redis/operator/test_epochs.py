@@ -13,6 +13,7 @@ from jobyard_operator.redis.epoch import Superseded
 from jobyard_operator.redis.look import look
 from jobyard_operator.redis.memory import LARGEST, remember
 from jobyard_operator.redis.policy import configure, hold
+from jobyard_operator.redis.wakeup import sleep
 from support.servers import Kind, Server
 from support.snapshot import snapshot
 
@@ -22,6 +23,7 @@ WRITES: dict[str, Write] = {
     "remember": lambda broker, epoch: remember(broker, "q", epoch, b"%d" % epoch),
     "configure": lambda broker, epoch: configure(broker, "q", epoch, QueuePolicy(completed=epoch)),
     "hold": lambda broker, epoch: hold(broker, "q", epoch, f"since {epoch}"),
+    "sleep": lambda broker, epoch: sleep(broker, "q", epoch),
     "let go": lambda broker, epoch: hold(broker, "q", epoch, None),
 }
 

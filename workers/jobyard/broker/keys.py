@@ -112,3 +112,8 @@ def workers(namespace: str) -> bytes:
 def worker_channel(namespace: str, token: str) -> bytes:
     """The channel that a worker process listens on, for cancels."""
     return f"{namespace}:worker:{token}".encode()
+
+
+def operator_channel(namespace: str) -> bytes:
+    """The channel that the operator listens on: names of queues that slept, and to which a job has come."""
+    return f"{namespace}:operator".encode()

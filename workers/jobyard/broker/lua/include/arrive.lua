@@ -115,6 +115,7 @@ local function arrive(q, jobs, me)
   end
 
   local policy = read_policy(q)
+  rouse(q, policy)
   local band = band_of(policy.ageing)
   local tick = math.max(now_tick, (tonumber(redis.call('HGET', q.counts, 'tick') or 0)) + 1)
   local soonest

@@ -3,7 +3,8 @@
 -- They are tried again, with all their attempts before them; their errors stay. `letters`: {id, delay in ms (0: now), new envelope or
 -- '' (unchanged)} each. Returns how many were dead.
 local function revive(q, letters)
-  local band = band_of(redis.call('HGET', q.policy, 'ageing'))
+  local ageing, asleep = unpack(redis.call('HMGET', q.policy, 'ageing', 'asleep'))
+  local band = band_of(ageing)
   local tick = math.max(now_tick, (tonumber(redis.call('HGET', q.counts, 'tick') or 0)) + 1)
   local revived, soonest = 0, nil
   for _, letter in ipairs(letters) do
@@ -32,6 +33,7 @@ local function revive(q, letters)
     end
   end
   if revived > 0 then
+    rouse(q, {asleep = asleep})
     redis.call('HSET', q.counts, 'tick', exact(tick))
     redis.call('HINCRBY', q.counts, 'revived', revived)
     if soonest and not is_watched(q, soonest) then

@@ -83,3 +83,12 @@ local function read_policy(q)
   policy.stopped = policy.paused == '1' or policy.held ~= nil
   return policy
 end
+
+-- A job has come, or is due. If the queue sleeps (see sleep.lua), the operator is told, once. `policy` is the queue's.
+local function rouse(q, policy)
+  if policy.asleep and redis.call('HDEL', q.policy, 'asleep') == 1 then
+    -- As keys.py names the channel.
+    local namespace, name = string.match(q.jobs, '^(.-):{(.*)}:jobs$')
+    redis.call('PUBLISH', namespace .. ':operator', name)
+  end
+end
