@@ -94,3 +94,14 @@ def test_entries_that_another_version_wrote_dont_hide_ours(broker: JobyardBroker
     client.hset(register, "strange", "not even a time")
     Register(broker, "token-1").announce(said())
     assert [one.token for one in list_workers(broker)] == ["token-1"]
+
+
+def test_a_worker_says_how_many_runs_have_ended_and_what_they_took(
+    start: Callable[..., WorkerProcess], send: Callable[..., str], producer: JobyardBroker
+) -> None:
+    begun = time.monotonic()
+    start("app", "--processes", "1", "--threads", "1").ready()
+    for number in range(2):
+        send("hold", f"held-{number}", 0.2)  # The second one waits for the thread meanwhile, which is none of its time.
+    (told,) = eventually(lambda: [one for one in list_workers(producer) if one.completed == 2], 15)
+    assert 0.4 <= told.seconds < time.monotonic() - begun

@@ -35,6 +35,7 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
         running: the ids of the jobs that it runs.
         draining: it fetches no more, and ends when it has finished what it runs.
         completed, failed: how many runs have ended so since it started; a run that is tried again has failed.
+        seconds: what all these runs took together; 0 by a version that doesn't tell.
         started_at: in milliseconds since 1970, by the worker's clock.
         version: of Jobyard.
     """
@@ -50,6 +51,7 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     started_at: int
     version: str
+    seconds: float = 0.0
 
 
 class WorkerInfo(Announcement, frozen=True, kw_only=True):

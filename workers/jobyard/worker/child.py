@@ -281,10 +281,10 @@ class Child:
         worker = self._worker
         assert worker is not None
         assert worker.dispatcher is not None
-        ended = {"completed": 0, "retry": 0, "dead": 0}
-        for (_, _, outcome), count in worker.tally.outcomes.copy().items():
-            if outcome in ended:
-                ended[outcome] += count
+        totals = worker.tally.totals.copy()
+        (completed, took), (retried, lost), (died, wasted) = (
+            totals.get(outcome, (0, 0.0)) for outcome in ("completed", "retry", "dead")
+        )
         return Announcement(
             name=worker_name(),
             pod=os.environ.get("JOBYARD_POD_NAME") or None,
@@ -293,8 +293,9 @@ class Child:
             threads=worker.worker_threads,
             running=worker.running_ids(),
             draining=self._draining.is_set(),
-            completed=ended["completed"],
-            failed=ended["retry"] + ended["dead"],
+            completed=completed,
+            failed=retried + died,
+            seconds=took + lost + wasted,
             started_at=int(self._started_at * 1000),
             version=version("jobyard"),
         )

@@ -26,6 +26,8 @@ BUCKETS: Final = (
     900.0,
 )
 
+_NONE: Final = (0, 0.0)
+
 #: By queue and actor: how many runs ended in which way.
 Outcomes = dict[tuple[str, str, str], int]
 
@@ -35,6 +37,8 @@ class Tally:
 
     def __init__(self) -> None:
         self.outcomes: Outcomes = {}
+        #: Outcome → how many runs ended so, and their seconds: one pair, so that both are always of the same runs.
+        self.totals: dict[str, tuple[int, float]] = {}
         #: (queue, actor) → one count for each bucket, one for longer runs, and the sum of seconds.
         self.durations: dict[tuple[str, str], list[float]] = {}
         #: Operations that came too late, since the job was no longer ours.
@@ -46,6 +50,8 @@ class Tally:
         """A run has ended."""
         key = (queue, actor, outcome)
         self.outcomes[key] = self.outcomes.get(key, 0) + 1
+        runs, total = self.totals.get(outcome, _NONE)
+        self.totals[outcome] = (runs + 1, total + seconds)
         pair = (queue, actor)
         counts = self.durations.get(pair)
         if counts is None:
