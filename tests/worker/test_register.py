@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from msgspec import structs
 from jobyard.broker import JobyardBroker, keys
 from jobyard.broker.workers import TRUE_FOR, Announcement, Register, list_workers
 from support.waiting import eventually
+from worker.process import WorkerProcess
 
 
 def said(name: str = "host/1", **changes: Any) -> Announcement:
