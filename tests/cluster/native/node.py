@@ -85,8 +85,8 @@ class Node:
         kube_proxy = shlex.join(
             [
                 str(self._programs / "kube-proxy"), f"--kubeconfig={proxy}", "--proxy-mode=nftables",
-                f"--hostname-override={NODE}", f"--cluster-cidr={PODS}", "--healthz-bind-address=127.0.0.1:0",
-                "--metrics-bind-address=127.0.0.1:0", "--conntrack-max-per-core=0",
+                f"--hostname-override={NODE}", f"--cluster-cidr={PODS}", "--healthz-bind-address=127.0.0.1:10256",
+                "--metrics-bind-address=127.0.0.1:10249", "--conntrack-max-per-core=0",
             ]
         )  # fmt: skip
         # What lies in /run and in CNI's cache ends with the node. kubelet is the first process: it takes the others along.

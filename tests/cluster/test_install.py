@@ -1,0 +1,187 @@
+"""What is installed, on a real API server: it takes all of it, under the rights that are meant, and gives it up again."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.native.addresses import HOST
+from cluster.native.cluster import NativeCluster
+from jobyard.web.tokens import Scope, new_token
+from support.chart import CHART, ROOT
+from support.kubernetes_tools import helm
+from support.servers import Server
+from support.waiting import eventually
+
+pytestmark = pytest.mark.timeout(300)
+
+IMAGE = {"repository": "localhost/jobyard", "tag": "dev", "pullPolicy": "Never"}
+
+
+@pytest.fixture
+def definitions(cluster: NativeCluster) -> None:
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "manifests" / "crds"))
+    for path in (ROOT / "manifests" / "crds").glob("*.yaml"):
+        cluster.kubectl("wait", "--for=condition=Established", f"crd/{path.stem}.jobyard.dev", "--timeout=60s")
+
+
+@pytest.fixture
+def install(cluster: NativeCluster, kube_namespace: str) -> Iterator[Callable[..., None]]:
+    """Installs or upgrades the chart in the test's namespace, of which it is the operator."""
+
+    def upgrade(**values: Any) -> None:
+        given = {"image": IMAGE, "watchNamespaces": [kube_namespace], **values}
+        command = ["upgrade", "--install", "jobyard", str(CHART), "--namespace", kube_namespace, "--take-ownership"]
+        helm(*command, "--kubeconfig", cluster.kubeconfig, "--values", "-", given=json.dumps(given))
+
+    yield upgrade
+    helm(
+        "uninstall", "jobyard", "--namespace", kube_namespace, "--kubeconfig", cluster.kubeconfig, "--ignore-not-found"
+    )
+
+
+def can(cluster: NativeCluster, verb: str, resource: str, *whom: str) -> bool:
+    """Whether somebody may do that to RESOURCE, RESOURCE/NAME or RESOURCE#SUBRESOURCE."""
+    resource, _, part = resource.partition("#")
+    return cluster.kubectl("auth", "can-i", verb, resource, f"--subresource={part}", *whom, check=False) == "yes\n"
+
+
+@contextmanager
+def forwarded(cluster: NativeCluster, namespace: str, what: str, port: int) -> Iterator[str]:
+    """The address at which a port of the cluster is reached from here."""
+    command = [cluster.programs / "kubectl", "--kubeconfig", cluster.kubeconfig, "-n", namespace, "port-forward", what]
+    with subprocess.Popen([*command, f":{port}"], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            found = re.match(r"Forwarding from (127\.0\.0\.1:\d+) ", process.stdout.readline())
+            assert found is not None
+            yield f"http://{found[1]}"
+        finally:
+            process.terminate()
+
+
+@pytest.mark.usefixtures("definitions")
+@pytest.mark.parametrize("folder", ["manifests", "manifests/namespaced", "manifests/examples"])
+def test_the_api_server_takes_all_of_it(
+    cluster: NativeCluster, kube_namespace: str, folder: str, tmp_path: Path
+) -> None:
+    base = os.path.relpath(ROOT / folder, tmp_path.resolve())
+    tmp_path.joinpath("kustomization.yaml").write_text(f"namespace: {kube_namespace}\nresources: [{base}]\n", "utf-8")
+    wanted = cluster.kubectl("kustomize", str(tmp_path))
+    said = cluster.kubectl(
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--dry-run=server",
+        "--warnings-as-errors",
+        "-f",
+        "-",
+        given=wanted,
+    )
+    assert len(said.splitlines()) == wanted.count("\nkind: ") + wanted.startswith("kind: ")
+
+
+def test_the_operators_rights_are_those_of_its_namespace(
+    cluster: NativeCluster, kube_namespace: str, install: Callable[..., None]
+) -> None:
+    install()
+
+    def may(verb: str, resource: str, namespace: str = kube_namespace) -> bool:
+        account = f"system:serviceaccount:{kube_namespace}:jobyard-operator"
+        return can(cluster, verb, resource, "-n", namespace, "--as", account)
+
+    for verb, resource in (
+        ("watch", "jobqueues.jobyard.dev"),
+        ("patch", "jobschedules.jobyard.dev#status"),
+        ("create", "deadjobs.jobyard.dev"),
+        ("patch", "deployments.apps#scale"),
+        ("create", "poddisruptionbudgets.policy"),
+        ("patch", "pods"),
+        ("create", "events.events.k8s.io"),
+        ("get", "secrets"),
+        ("create", "leases.coordination.k8s.io"),
+        ("update", "leases.coordination.k8s.io/jobyard-operator"),
+    ):
+        assert may(verb, resource), (verb, resource)
+    for verb, resource in (
+        ("list", "secrets"),
+        ("watch", "secrets"),
+        ("create", "pods"),
+        ("delete", "pods"),
+        ("create", "pods#exec"),
+        ("create", "roles.rbac.authorization.k8s.io"),
+        ("create", "serviceaccounts#token"),
+        ("delete", "jobqueues.jobyard.dev"),
+        ("update", "leases.coordination.k8s.io/other"),
+    ):
+        assert not may(verb, resource), (verb, resource)
+    for resource in ("jobqueues.jobyard.dev", "secrets", "leases.coordination.k8s.io/jobyard-operator"):
+        assert not may("get", resource, "kube-system"), resource
+
+
+def test_editors_of_a_namespace_edit_its_queues(
+    cluster: NativeCluster, kube_namespace: str, install: Callable[..., None]
+) -> None:
+    install()
+    for role in ("view", "edit"):
+        cluster.kubectl(
+            "-n", kube_namespace, "create", "rolebinding", role, f"--clusterrole={role}", f"--user={role}er"
+        )
+
+    def may(user: str, verb: str, resource: str) -> bool:
+        return can(cluster, verb, resource, "-n", kube_namespace, "--as", user)
+
+    # A controller adds our rules to theirs.
+    eventually(lambda: may("editer", "create", "jobqueues.jobyard.dev"), 30, what="editors create queues")
+    eventually(lambda: may("viewer", "list", "deadjobs.jobyard.dev"), 30, what="viewers see dead letters")
+    assert may("editer", "patch", "jobqueues.jobyard.dev#scale")
+    assert may("editer", "delete", "deadjobs.jobyard.dev")
+    assert not may("viewer", "create", "jobqueues.jobyard.dev")
+    assert not may("editer", "patch", "jobqueues.jobyard.dev#status")
+
+
+def test_uninstalling_leaves_the_definitions_and_nothing_else(
+    cluster: NativeCluster, kube_namespace: str, install: Callable[..., None]
+) -> None:
+    install()
+    # Deployments whose pods are refused make none.
+    pods = "jsonpath={.status.replicas}"
+    eventually(
+        lambda: cluster.kubectl("-n", kube_namespace, "get", "deployment", "jobyard-operator", "-o", pods) == "2",
+        60, what="the restricted namespace admits its pods",
+    )  # fmt: skip
+    install(commonLabels={"team": "shop"}, operator={"replicas": 1})
+    helm("uninstall", "jobyard", "--namespace", kube_namespace, "--kubeconfig", cluster.kubeconfig)
+    for path in (ROOT / "manifests" / "crds").glob("*.yaml"):
+        assert cluster.kubectl("get", "crd", f"{path.stem}.jobyard.dev", "-o", "name")
+    kinds = "deployments,services,secrets,serviceaccounts,roles,rolebindings,poddisruptionbudgets"
+    left = cluster.kubectl("-n", kube_namespace, "get", kinds, "-l", "app.kubernetes.io/part-of=jobyard", "-o", "name")
+    assert left == ""
+
+
+def test_the_dashboard_serves_with_tokens_and_redis_from_secrets(
+    cluster: NativeCluster, kube_namespace: str, install: Callable[..., None], tmp_path: Path
+) -> None:
+    server = Server("valkey", tmp_path, options={"bind": ("127.0.0.1", HOST), "protected-mode": "no"}).start()
+    try:
+        secret, kept = new_token(Scope.READ)
+        url = f"redis://{HOST}:{server.port}/0"
+        for name, key, value in (("tokens", "tokens", kept.line), ("redis", "url", url)):
+            cluster.kubectl("-n", kube_namespace, "create", "secret", "generic", name, f"--from-literal={key}={value}")
+        install(web={"enabled": True, "tokens": {"existingSecret": "tokens"}}, redis={"existingSecret": "redis"})
+        cluster.kubectl("-n", kube_namespace, "rollout", "status", "deployment/jobyard-web", "--timeout=100s")
+        with forwarded(cluster, kube_namespace, "service/jobyard-web", 80) as address:
+            request = urllib.request.Request(f"{address}/api/access", headers={"Authorization": f"Bearer {secret}"})
+            with urllib.request.urlopen(request, timeout=10) as reply:
+                assert json.load(reply) == {"scope": "read"}
+    finally:
+        server.stop()
