@@ -53,6 +53,15 @@ def die(name: str) -> None:
         time.sleep(60)
 
 
+@jobyard.actor(queue_name=QUEUE)
+def devour(name: str) -> None:
+    """The first time it needs more memory than there is."""
+    note(name)
+    job = jobyard.current_job()
+    while job is not None and job.attempt == 1:
+        kept.append(os.urandom(1 << 20) * 16)
+
+
 @jobyard.actor(queue_name=QUEUE, retry=jobyard.RetryPolicy(attempts=3))
 def poison(name: str) -> None:
     """Kills its process."""

@@ -292,6 +292,12 @@ def image() -> dict[str, str]:
     return {"image": _printable(name)[:LONGEST_NAME]} if name else {}
 
 
+def pod() -> dict[str, str]:
+    """The pod that this process runs in, where its environment says it."""
+    name = os.environ.get("JOBYARD_POD_NAME", "")
+    return {"pod": _printable(name)[:LONGEST_NAME]} if name else {}
+
+
 def worker_name() -> str:
     """How people know this process: the pod's (or host's) name and the process id."""
     return f"{_host()}/{os.getpid()}"

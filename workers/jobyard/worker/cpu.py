@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
+
+from jobyard.worker.cgroup import UNIFIED, folders, own_path, read
 
 _ROOT: Final = Path("/")
 
@@ -41,17 +43,17 @@ def cpu_limit(root: Path = _ROOT) -> float | None:
 
 def _limits_v2(root: Path) -> Iterator[float]:
     """`cpu.max` holds "QUOTA PERIOD" in microseconds, or "max PERIOD"."""
-    for mount in (root / "sys/fs/cgroup", root / "sys/fs/cgroup/unified"):
-        for folder in _folders(mount, _own_path(root, "")):
-            quota, _, period = _read(folder / "cpu.max").partition(" ")
+    for mount in UNIFIED:
+        for folder in folders(root / mount, own_path(root, "")):
+            quota, _, period = read(folder / "cpu.max").partition(" ")
             yield from _limit(quota, period)
 
 
 def _limits_v1(root: Path) -> Iterator[float]:
     """`cpu.cfs_quota_us` is -1 where there is no limit."""
     for name in ("cpu", "cpu,cpuacct", "cpuacct,cpu"):
-        for folder in _folders(root / "sys/fs/cgroup" / name, _own_path(root, "cpu")):
-            yield from _limit(_read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us"))
+        for folder in folders(root / "sys/fs/cgroup" / name, own_path(root, "cpu")):
+            yield from _limit(read(folder / "cpu.cfs_quota_us"), read(folder / "cpu.cfs_period_us"))
 
 
 def _limit(quota: str, period: str) -> Iterator[float]:
@@ -59,26 +61,3 @@ def _limit(quota: str, period: str) -> Iterator[float]:
         microseconds, of = int(quota), int(period)
         if microseconds > 0 and of > 0:
             yield microseconds / of
-
-
-def _own_path(root: Path, controller: str) -> PurePosixPath:
-    """This process's cgroup: lines are "NUMBER:CONTROLLERS:PATH", for version 2 "0::PATH"."""
-    for line in _read(root / "proc/self/cgroup").splitlines():
-        parts = line.split(":", 2)
-        if len(parts) == 3 and controller in parts[1].split(","):
-            return PurePosixPath(parts[2])
-    return PurePosixPath("/")
-
-
-def _folders(mount: Path, path: PurePosixPath) -> Iterator[Path]:
-    """The cgroup and its parents, as far as they can be seen: in a container the mount itself is often the own cgroup."""
-    for one in (path, *path.parents):
-        if ".." not in one.parts:
-            yield mount.joinpath(*one.parts[1:])
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        return ""

@@ -13,8 +13,9 @@ from typing import Final
 
 import msgspec
 
-from jobyard.broker.delivery import image, worker_name
+from jobyard.broker.delivery import image, pod, worker_name
 from jobyard.broker.fingerprint import WORKER_DIED
+from jobyard.broker.pods import OOM_KILLED
 from jobyard.worker.backoff import Backoff
 from jobyard.worker.memory import SharedMemory, create
 from jobyard.worker.messages import (
@@ -54,6 +55,7 @@ class Handle(asyncio.Protocol):
         leaving: why it shall be replaced; None: it shall not.
         drained_by: when its drain should end; None: it doesn't drain.
         killed: why the supervisor has killed it; None: it has not.
+        out_of_memory: the kernel has killed it, since its container had no memory left.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Handle(asyncio.Protocol):
         self.leaving: str | None = None
         self.drained_by: float | None = None
         self.killed: str | None = None
+        self.out_of_memory = False
         self._blameless = False
         #: Its wait status, once it is dead.
         self.status: int | None = None
@@ -237,9 +240,16 @@ class Handle(asyncio.Protocol):
         assert self.status is not None
         if self.killed is not None:
             return f"was killed by its supervisor: {self.killed}"
+        if self.out_of_memory:
+            return "was killed by the kernel: its container had reached its memory limit"
         if os.WIFSIGNALED(self.status):
             return f"was killed by signal {_signal_name(os.WTERMSIG(self.status))}"
         return f"exited with status {os.waitstatus_to_exitcode(self.status)}"
+
+    def was_killed_from_elsewhere(self) -> bool:
+        """Whether somebody else has killed it with SIGKILL: a person, or the kernel; only after its death."""
+        assert self.status is not None
+        return self.killed is None and os.WIFSIGNALED(self.status) and os.WTERMSIG(self.status) == signal.SIGKILL
 
     def doing(self) -> str:
         """The jobs that it was running when it died, for people; empty: none."""
@@ -264,11 +274,13 @@ class Handle(asyncio.Protocol):
         with contextlib.suppress(UnicodeDecodeError):
             started = [] if self._blameless else self.running()
             completed += (CompletedJob(one.job_id, one.call, one.result) for one in self._memory.completed())
+        error = OOM_KILLED if self.out_of_memory else WORKER_DIED
         cause: dict[str, str | int] = {
-            "group": WORKER_DIED,
-            "error": WORKER_DIED,
+            "group": error,
+            "error": error,
             "message": f"the worker process {self.end()}",
             "worker": self.name(),
+            **pod(),
             **image(),
         }
         if os.WIFSIGNALED(self.status):

@@ -25,6 +25,7 @@ from jobyard.worker.crew import Crew
 from jobyard.worker.estates import Estates
 from jobyard.worker.handle import Handle
 from jobyard.worker.messages import Assignment, Figures, Notice, NotRevoked, Revoked
+from jobyard.worker.oom import OutOfMemory
 from jobyard.worker.probes import Probes
 from jobyard.worker.pulse import Pulse
 from jobyard.worker.settings import DEFAULT_PROBE_PORT, WorkerSettings
@@ -64,6 +65,7 @@ class Supervisor:
         self._crew = Crew(settings.process_count(), settings.threads)
         self._pulse = Pulse(self._crew, silence / 2)
         self._estates = Estates()
+        self._oom = OutOfMemory()
         self._vacancies: list[Backoff] = []  # of places whose child has crashed
         self._undertaker_due = 0.0
         self._ever_ready = False
@@ -134,6 +136,7 @@ class Supervisor:
     async def _look_after(self) -> None:
         """All that there may be to do, each time anything has happened."""
         now = self._now()
+        self._oom.look(now)
         self._reap(now)
         for child in list(self._crew.children.values()):
             if child.gone(now):
@@ -324,6 +327,7 @@ class Supervisor:
             self._drain_all(0)
 
     def _note_crash(self, child: Handle, now: float) -> None:
+        child.out_of_memory = child.was_killed_from_elsewhere() and self._oom.explains(now)
         jobs = child.doing()
         _logger.error("Process %s %s%s.", child.name(), child.end(), f" while it ran {jobs}" if jobs else "")
         if self._crew.stopping:
