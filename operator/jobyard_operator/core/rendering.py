@@ -14,6 +14,8 @@ QUEUE_LABEL: Final = "jobyard.dev/jobqueue"
 VERSION_ANNOTATION: Final = "jobyard.dev/secret-version"
 CONTAINER: Final = "worker"
 PROBE_PORT: Final = 9191
+#: Tells a worker its image, for the history of jobs that fail.
+IMAGE_VARIABLE: Final = "JOBYARD_IMAGE"
 #: Seconds that a worker has after its drain timeout to give back what still runs, and to tell Redis.
 MARGIN: Final = 10
 
@@ -115,9 +117,19 @@ def _template(queue: JobQueue, secret_version: str | None) -> dict[str, Any]:
     }
     if worker.pod_template:
         template = merged(template, worker.pod_template)
+        _name_image(template, worker.image)
         # What finds the pods is not for changing.
         template["metadata"]["labels"] = {**template["metadata"].get("labels", {}), **selector(queue)}
     return template
+
+
+def _name_image(template: dict[str, Any], before: str) -> None:
+    """The worker is told of its image as it really is, unless the override tells it something else."""
+    default = {"name": IMAGE_VARIABLE, "value": before}
+    for container in template.get("spec", {}).get("containers", ()):
+        image = container.get("image")
+        if container.get("name") == CONTAINER and image and default in container.get("env", ()):
+            container["env"] = [{**one, "value": image} if one == default else one for one in container["env"]]
 
 
 def _spread(queue: JobQueue, topology: str) -> dict[str, Any]:
@@ -172,6 +184,7 @@ def _environment(queue: JobQueue) -> list[dict[str, Any]]:
         "JOBYARD_THREADS": str(spec.worker.threads),
         "JOBYARD_GRACE": str(spec.worker.drain_timeout_seconds),
         "JOBYARD_PROBE_PORT": str(PROBE_PORT),
+        IMAGE_VARIABLE: spec.worker.image,
     }
     pod = {"name": "JOBYARD_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
     return [url, *({"name": name, "value": value} for name, value in values.items()), pod]

@@ -89,6 +89,16 @@ def test_redis_is_named_by_its_secret(make_queue: MakeQueue) -> None:
     assert environment(make_queue())["JOBYARD_REDIS_URL"] == {"secretKeyRef": {"name": "redis", "key": "url"}}
 
 
+def test_a_worker_knows_its_image_also_where_the_pod_template_has_another(make_queue: MakeQueue) -> None:
+    assert environment(make_queue(worker=WORKER))["JOBYARD_IMAGE"] == WORKER["image"]
+    other = {"spec": {"containers": [{"name": "worker", "image": "mirror.example/shop:2"}]}}
+    assert environment(make_queue(worker=WORKER | {"podTemplate": other}))["JOBYARD_IMAGE"] == "mirror.example/shop:2"
+    named = {"spec": {"containers": [{"name": "worker", "env": [{"name": "JOBYARD_IMAGE", "value": "shop"}]}]}}
+    assert environment(make_queue(worker=WORKER | {"podTemplate": named}))["JOBYARD_IMAGE"] == "shop"
+    bare = {"spec": {"containers": [{"$patch": "replace", "name": "worker", "image": "shop:2"}]}}
+    assert "env" not in pod(make_queue(worker=WORKER | {"podTemplate": bare}))["containers"][0]
+
+
 def test_a_new_secret_replaces_the_pods_and_nothing_else_does(make_queue: MakeQueue) -> None:
     queue = make_queue()
     assert deployment(queue, secret_version="1") == deployment(queue, secret_version="1")
