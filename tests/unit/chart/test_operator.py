@@ -26,7 +26,7 @@ def test_its_settings() -> None:
         "JOBYARD_OPERATOR_NAMESPACES": "",
         "JOBYARD_OPERATOR_LEASE_NAME": "jobyard-operator",
         "JOBYARD_OPERATOR_LEASE_NAMESPACE": {"fieldRef": {"fieldPath": "metadata.namespace"}},
-        "JOBYARD_OPERATOR_IDENTITY": {"fieldRef": {"fieldPath": "metadata.name"}},
+        "JOBYARD_POD_NAME": {"fieldRef": {"fieldPath": "metadata.name"}},
         "JOBYARD_OPERATOR_PORT": "8080",
         "JOBYARD_OPERATOR_LOG_LEVEL": "info",
         "JOBYARD_LOG_FORMAT": "json",

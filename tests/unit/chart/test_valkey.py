@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +11,13 @@ from typing import Any
 
 import pytest
 import redis
+from dramatiq import Message
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from support.chart import Document, one, pod_spec, render
+from jobyard.broker import JobyardBroker
+from jobyard.broker.inspector import Inspector
+from support.chart import ROOT, Document, one, pod_spec, render
 from support.processes import free_port
 from support.servers import binary
 from support.waiting import eventually
@@ -68,15 +72,18 @@ def test_it_keeps_its_file_and_never_evicts(tmp_path: Path, fsync: str) -> None:
         assert (tmp_path / "appendonlydir").is_dir()
 
 
-def test_users_come_from_the_secret(tmp_path: Path) -> None:
+def test_users_come_from_the_secret_and_the_documented_one_may_do_all_that_is_needed(tmp_path: Path) -> None:
+    [rights] = re.findall("^rights='(.*)'$", (ROOT / "docs/install.md").read_text(encoding="utf-8"), re.MULTILINE)
     users = tmp_path / "users.acl"
-    users.write_text(
-        "user default off\nuser jobyard on >correct-horse ~jobyard:* &jobyard:* +@all -@dangerous\n", "utf-8"
-    )
+    users.write_text(f"user default off\nuser jobyard on >correct-horse {rights}\n", encoding="utf-8")
     given = {"auth": {"existingSecret": "valkey"}}
     with running(given, tmp_path, **{"/etc/valkey/users.acl": users}) as port:
         with client_of(port, username="jobyard", password="correct-horse") as client:
             eventually(lambda: answers(client), 20, what="it answers")
+        broker = JobyardBroker(f"redis://jobyard:correct-horse@127.0.0.1:{port}/0")
+        broker.enqueue(Message(queue_name="emails", actor_name="welcome", args=("ada",), kwargs={}, options={}))
+        assert Inspector(broker).stats("emails").waiting == 1
+        broker.close()
         with client_of(port) as stranger, pytest.raises(redis.AuthenticationError):
             stranger.ping()
 
