@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jobyard.broker import JobyardBroker
 from jobyard.broker.scripts import Argument, script
 from jobyard.errors import JobyardError
@@ -21,11 +23,14 @@ class Superseded(JobyardError):
         self.seen = seen
 
 
-def write(broker: JobyardBroker, name: str, queue: str, epoch: int, *arguments: Argument) -> tuple[int, int]:
+def write(
+    broker: JobyardBroker, name: str, queue: str, epoch: int, *arguments: Argument, own: Sequence[bytes] = ()
+) -> tuple[int, int]:
     """Run one of the scripts that write, each of which takes the epoch first.
 
     Args:
         name: the script's.
+        own: the script's own keys, before those of the queue.
         epoch: of the leader, not negative; each new leader has a higher one (the transitions of the Lease).
 
     Returns:
@@ -38,7 +43,7 @@ def write(broker: JobyardBroker, name: str, queue: str, epoch: int, *arguments: 
     """
     if epoch < 0:
         raise ValueError(f"an epoch is not negative, unlike {epoch}")
-    first, second = broker.link.call(script(name), broker.keys(queue).all, (epoch, *arguments))
+    first, second = broker.link.call(script(name), (*own, *broker.keys(queue).all), (epoch, *arguments))
     if first == -1:
         raise Superseded(queue, epoch, second)
     return first, second

@@ -43,7 +43,8 @@ FIELDS: Final = (
     "letters",  # HASH  id of a dead letter → fingerprint of its last error
     "logs",  # HASH  id → what the job has logged, see lua/include/logs.lua
     "breakers",  # HASH  dependency → state of its circuit breaker, where it has failed of late
-    "operator",  # HASH  what the Kubernetes operator keeps: its epoch, its memory, the digest of its policy, how far commands are
+    "operator",  # HASH  what the Kubernetes operator keeps: its epoch, its memory, the digest of its policy, how far commands are;
+    # and what the overlap policies of schedules need, see lua/include/overlaps.lua
 )
 
 _queue_name = re.compile(r"[A-Za-z_][A-Za-z0-9._/-]{0,127}")
@@ -89,6 +90,15 @@ class QueueKeys:
         """The keys of a batch whose home this queue is: record, jobs, and jobs that are being added. See `verdict.lua`."""
         record = f"{self.prefix}batch:{name}"
         return record.encode(), f"{record}:jobs".encode(), f"{record}:added".encode()
+
+    @property
+    def schedules(self) -> bytes:
+        """HASH uid → what is shown of a schedule that puts jobs into this queue, as JSON."""
+        return f"{self.prefix}schedules".encode()
+
+    def schedule(self, uid: str) -> tuple[bytes, bytes]:
+        """The schedules of the queue, and the record of one of them, see `schedules.lua`."""
+        return self.schedules, f"{self.prefix}schedule:{uid}".encode()
 
     def called(self, name: str) -> bytes:
         """The mark that a batch's callback in this queue was accepted."""

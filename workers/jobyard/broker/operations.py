@@ -23,6 +23,7 @@ from jobyard.broker.keys import QueueKeys
 from jobyard.broker.link import Link
 from jobyard.broker.paging import pages
 from jobyard.broker.policy import QueuePolicy
+from jobyard.broker.schedules import Schedules
 from jobyard.broker.scripts import Argument, script
 
 if TYPE_CHECKING:
@@ -72,6 +73,11 @@ class Operations(ABC):
     def bulk(self) -> Bulk:
         """What can be done with all jobs that fit a filter."""
         return Bulk(cast("JobyardBroker", self))
+
+    @cached_property
+    def schedules(self) -> Schedules:
+        """The schedules that put jobs into queues."""
+        return Schedules(cast("JobyardBroker", self))
 
     @cached_property
     def failures(self) -> Failures:

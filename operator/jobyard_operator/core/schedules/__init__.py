@@ -2,23 +2,24 @@
 
 `cron` and `expressions` read what may stand in a schedule; `walls` brings wall times and time zones together; `ticks` lists the
 times at which a schedule fires; `planning` decides; `status` tells. What Redis has recorded comes and goes through
-`jobyard_operator.redis.schedules`.
+`jobyard_operator.redis.schedules`, `redis.schedules` below.
 
 A controller makes these calls, for one JobSchedule after the other (two at a time do no harm), when the resource changes, when
 `Plan.again` is over, and for all of them when it begins to lead:
 
-1. Observe: `Schedules.observe(queue, uid)` -> `Seen`. If Redis can't be reached: `new_status(…, None, None, error=…)`, and again
-   soon.
-2. Decide: `plan(schedule, seen)` -> `Plan`. A `ScheduleError` is the resource's fault: apply `taken_back(seen)`, and
+1. Observe: `redis.schedules.observe(broker, queue, uid)` -> `Seen`. If Redis can't be reached: `new_status(schedule, None, None,
+   error=…)`, and again soon.
+2. Decide: `plan(schedule, seen)` -> `Plan`. A `ScheduleError` is the resource's fault, also in 3: apply `taken_back(seen)`, and
    `new_status(…, problem=str(error))`. The same where `queueRef` names no JobQueue.
-3. Apply: `Schedules.apply(queue, schedule, plan.effects)`. One script; the leader's epoch fences it. `StaleEpochError`: another
-   one leads; stop.
+3. Apply: `redis.schedules.apply(broker, queue, epoch, schedule, plan.effects)`. One script, fenced by the leader's epoch.
+   `Superseded`: another one leads; stop.
 4. Tell: observe again if there were effects, `new_status(…)`, and write it if `is_news(…)`. Redis first, then the status: one
-   that gets lost is only written later.
+   that gets lost is only written later. Look again at `plan.again`.
 
-The annotation `jobyard.dev/run-now` becomes `Schedules.run_now(queue, schedule, token)` before 1. A schedule that is deleted, or
-was moved to another queue, is forgotten in its old queue: `Schedules.forget(queue, uid)`; `Schedules.list(queue)` shows those
-that were deleted while nobody was looking, by uid. There is no finalizer.
+The annotation `jobyard.dev/run-now` becomes `redis.schedules.run_now(…, token)` before 1; `jobyard.dev/resume` sets
+`status.resumedTime`. A schedule that is deleted, or was moved to another queue, is forgotten in its old queue:
+`redis.schedules.forget(…)`. `broker.schedules.uids(queue)` shows those that were deleted while nobody was looking. There is no
+finalizer.
 """
 
 from jobyard_operator.core.schedules.cron import ScheduleError

@@ -59,8 +59,7 @@ class Idle(StrEnum):
 class TakeBack:
     """Take a planned tick back, unless it has become due meanwhile."""
 
-    nominal: datetime
-    job_id: str
+    run: Recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,7 @@ def plan(schedule: JobSchedule, seen: Seen, now: datetime | None = None) -> Plan
     idle = _idle(schedule, seen, left)
     if idle is not None:
         return Plan(
-            effects=tuple(TakeBack(run.nominal, run.job_id) for run in planned.values()),
+            effects=tuple(TakeBack(run) for run in planned.values()),
             idle=idle,
             handled=now,
             again=now + LONGEST_PAUSE,
@@ -158,7 +157,7 @@ def plan(schedule: JobSchedule, seen: Seen, now: datetime | None = None) -> Plan
         for nominal, run in planned.items()
         if nominal not in wanted or run.digest != mark or run.due != wanted[nominal].due
     }
-    effects: list[Effect] = [TakeBack(run.nominal, run.job_id) for run in stale.values()]
+    effects: list[Effect] = [TakeBack(run) for run in stale.values()]
     effects += [Enqueue(tick, late=True) for tick in late]
     effects += [Enqueue(tick) for tick in ahead if tick.nominal not in planned or tick.nominal in stale]
     if missed is not None:
@@ -177,11 +176,7 @@ def plan(schedule: JobSchedule, seen: Seen, now: datetime | None = None) -> Plan
 
 def taken_back(seen: Seen) -> tuple[TakeBack, ...]:
     """What to do about a schedule that is deleted, or can't be understood."""
-    return tuple(
-        TakeBack(run.nominal, run.job_id)
-        for run in seen.runs
-        if run.state == "Planned" and run.due > seen.now and not run.token
-    )
+    return tuple(TakeBack(run) for run in seen.runs if run.state == "Planned" and run.due > seen.now and not run.token)
 
 
 def failures_in_a_row(runs: Iterable[Recorded], since: datetime | None) -> int:

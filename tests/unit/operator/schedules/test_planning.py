@@ -99,7 +99,7 @@ def test_what_is_not_wanted_any_more_is_taken_back(change: dict[str, Any]) -> No
         job_schedule(handled(NOON), generation=2, **HOURLY | change),
         Seen(now=NOON + timedelta(minutes=55), runs=(known,)),
     )
-    assert made.effects == (TakeBack(at_one, known.job_id),)
+    assert made.effects == (TakeBack(known),)
 
 
 def test_what_is_due_is_not_taken_back() -> None:
@@ -107,7 +107,7 @@ def test_what_is_due_is_not_taken_back() -> None:
     seen = Seen(now=NOON, runs=(known,))
     assert plan(job_schedule(handled(NOON), generation=2, suspend=True, **HOURLY), seen).effects == ()
     assert taken_back(seen) == ()
-    assert taken_back(replace(seen, now=NOON - timedelta(seconds=1))) == (TakeBack(NOON, known.job_id),)
+    assert taken_back(replace(seen, now=NOON - timedelta(seconds=1))) == (TakeBack(known),)
 
 
 # Catching up --------------------------------------------------------------------------------------------------------

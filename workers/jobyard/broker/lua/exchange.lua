@@ -35,6 +35,7 @@
 --@include complete
 --@include logs
 --@include retired
+--@include overlaps
 local call, caller, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local want, fetching, count = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local queues = {}

@@ -56,6 +56,9 @@ local function look_after(i, q, policy)
 
   local due = redis.call('ZRANGEBYSCORE', q.scheduled, '-inf', '(' .. now + 1, 'WITHSCORES', 'LIMIT', 0, 500)
   if #due > 0 then
+    due = let_in(q, due)
+  end
+  if #due > 0 then
     rouse(q, policy)
     local band = band_of(policy.ageing)
     local ready, ids = {}, {}
