@@ -15,6 +15,7 @@ import msgspec
 
 from jobyard.broker.inspector import Job
 from jobyard.broker.protection import is_encrypted_result
+from jobyard.broker.schedules import QueueSchedule
 from jobyard.broker.states import State
 
 Status = Literal["waiting", "parked", "delayed", "active", "completed", "failed", "cancelled"]
@@ -50,6 +51,37 @@ def result_of(job: Job) -> tuple[Any, str | None]:
         return plain(json.loads(encoded)), None  # NaN and huge integers.
     except (ValueError, RecursionError):
         return None, f"{len(encoded)} bytes that are not JSON: the application has an encoder of its own"
+
+
+def schedule_values(known: QueueSchedule) -> dict[str, Any]:
+    """What a queue knows of a schedule, with its runs by nominal time."""
+
+    def said(name: str) -> str:
+        return str(plain(known.info.get(name, "")))
+
+    expressions = known.info.get("schedules")
+    return {
+        "name": said("name") or known.uid,
+        "namespace": said("namespace"),
+        "uid": known.uid,
+        "queue": known.queue,
+        "actor": said("actor"),
+        "schedules": [str(plain(one)) for one in expressions] if isinstance(expressions, list) else [],
+        "time_zone": said("timeZone"),
+        "overlap_policy": said("overlapPolicy"),
+        "counts": dict(known.counts),
+        "runs": [
+            {
+                "nominal_time": iso(run.nominal),
+                "due_time": iso(run.due),
+                "job_id": run.job_id,
+                "state": run.state.lower(),
+                "by_hand": bool(run.token),
+                "ended_at": iso(run.ended_at),
+            }
+            for run in known.runs
+        ],
+    }
 
 
 def moment_of(milliseconds: Any) -> datetime | None:

@@ -43,8 +43,8 @@ FIELDS: Final = (
     "letters",  # HASH  id of a dead letter → fingerprint of its last error
     "logs",  # HASH  id → what the job has logged, see lua/include/logs.lua
     "breakers",  # HASH  dependency → state of its circuit breaker, where it has failed of late
-    "operator",  # HASH  what the Kubernetes operator keeps: its epoch, its memory, the digest of its policy, how far commands are;
-    # and what the overlap policies of schedules need, see lua/include/overlaps.lua
+    "operator",  # HASH  what the Kubernetes operator keeps: its epoch, its memory, the digest of its policy, how far commands
+    # are; what the overlap policies of schedules need, see lua/include/overlaps.lua
 )
 
 _queue_name = re.compile(r"[A-Za-z_][A-Za-z0-9._/-]{0,127}")

@@ -8,8 +8,8 @@ from jobyard.cli.app import app
 
 #: In the order in which `jobyard --help` shows them.
 COMMANDS = (
-    "up", "worker", "serve", "enqueue", "job", "job_actions", "queue", "breakers", "dead", "dead_groups", "batch", "workers",
-    "top", "audit", "imports", "bench", "chaos",
+    "up", "worker", "serve", "enqueue", "job", "job_actions", "queue", "breakers", "dead", "dead_groups", "batch", "schedule",
+    "workers", "top", "audit", "imports", "bench", "chaos",
 )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ from jobyard.web.api import (
     lists,
     policies,
     queues,
+    schedules,
     workers,
 )
 from jobyard.web.api.document import describe
@@ -46,7 +47,7 @@ _logger: Final = logging.getLogger("jobyard.web")
 _ROUTERS: Final = tuple(
     one.router
     for one in (
-        health, policies, queues, dead_letters, failures, batches, workers, events, lists, enqueue, actions, jobs,
+        health, policies, queues, dead_letters, failures, batches, schedules, workers, events, lists, enqueue, actions, jobs,
     )
 )  # fmt: skip
 

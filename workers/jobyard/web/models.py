@@ -357,6 +357,50 @@ class Breakers(Model):
     breakers: list[Breaker]
 
 
+class ScheduledRun(Model):
+    """One tick of a schedule, or one run by hand.
+
+    Attributes:
+        nominal_time: the time that the schedule says.
+        due_time: when its job may start: the nominal time and its part of the jitter.
+        state: `planned`: not due yet; `waiting`: due, or between two attempts; `skipped`: an earlier run, or a unique job, is in
+            its way; `unknown`: its job was forgotten before anybody looked.
+    """
+
+    nominal_time: str | None
+    due_time: str | None
+    job_id: str
+    state: Literal["planned", "waiting", "running", "succeeded", "failed", "cancelled", "skipped", "unknown"]
+    by_hand: bool
+    ended_at: str | None
+
+
+class Schedule(Model):
+    """A schedule, as the queue knows it that gets its jobs.
+
+    Attributes:
+        counts: `recorded` ticks, and how many have `succeeded`, `failed`, were `cancelled` or `skipped`.
+        runs: by nominal time: all that have not ended, and the newest that have.
+    """
+
+    name: str
+    namespace: str
+    uid: str
+    queue: str
+    actor: str
+    schedules: list[str]
+    time_zone: str
+    overlap_policy: str
+    counts: dict[str, int]
+    runs: list[ScheduledRun]
+
+
+class Schedules(Model):
+    """The schedules that have put jobs into queues."""
+
+    schedules: list[Schedule]
+
+
 class BatchFailure(Model):
     """The first job of a batch that did not complete, and what became of it."""
 

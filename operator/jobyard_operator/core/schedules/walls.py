@@ -84,7 +84,8 @@ def _meant(cron: Cron, wall: datetime, where: ZoneInfo, dst: Dst) -> list[dateti
 
 def _both(wall: datetime, where: ZoneInfo) -> tuple[datetime, datetime]:
     """A wall time taken with the offset before a change and with the one after it; the same where nothing changes."""
-    return wall.replace(tzinfo=where).astimezone(UTC), wall.replace(tzinfo=where, fold=1).astimezone(UTC)
+    first, second = (wall.replace(tzinfo=where, fold=fold).astimezone(UTC) for fold in (0, 1))
+    return first, second
 
 
 def _end_of_gap(low: datetime, high: datetime, where: ZoneInfo) -> datetime:
