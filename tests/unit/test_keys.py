@@ -23,9 +23,10 @@ def test_these_can_not(name: str) -> None:
 
 def test_the_scripts_know_the_fields_in_the_same_order() -> None:
     text = files("jobyard.broker").joinpath("lua", "include", "queue.lua").read_text()
-    listed = re.search(r"FIELDS = \{(.*?)\}", text, re.DOTALL)
-    assert listed is not None
-    assert tuple(re.findall(r"'(\w+)'", listed[1])) == FIELDS
+    listed = re.findall(r"(\w+) = keys\[first(?: \+ (\d+))?\]", text)
+    assert [name for name, _ in listed] == list(FIELDS)
+    assert [int(number or 0) for _, number in listed] == list(range(len(FIELDS)))
+    assert f"local FIELDS = {len(FIELDS)}\n" in text
 
 
 def test_a_field_is_found_by_its_name() -> None:

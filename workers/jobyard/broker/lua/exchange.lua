@@ -40,7 +40,7 @@ local call, caller, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local want, fetching, count = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local queues = {}
 for i = 1, count do
-  queues[i] = queue_at(2 + (i - 1) * #FIELDS)
+  queues[i] = queue_at(2 + (i - 1) * FIELDS)
 end
 local reply = {now, 0, 0, 0, '', ''}
 

@@ -14,7 +14,7 @@ local released = 0
 for i = 1, #ARGV do
   if redis.call('HDEL', q.policy, 'retired:' .. ARGV[i]) == 1 then
     released = released + 1
-    local list = KEYS[#FIELDS + i]
+    local list = KEYS[FIELDS + i]
     if redis.call('LLEN', list) == 0 then
       redis.call('LPUSH', list, '1')
     end
