@@ -14,7 +14,8 @@ from jobyard.broker import JobyardBroker
 from jobyard.broker.policy import QueuePolicy
 from jobyard.worker.worker import JobyardWorker
 from jobyard_operator.redis.look import look
-from jobyard_operator.redis.policy import configure, digest
+from jobyard_operator.redis.policy import configure, digest, hold
+from jobyard_operator.redis.wakeup import sleep
 from support.hand import Hand, look_up, message
 from support.waiting import eventually
 
@@ -46,6 +47,13 @@ def test_what_a_newer_version_has_written_is_left(broker: JobyardBroker) -> None
     broker.server.client().hset(key, "invented_later", "x")
     configure(broker, "q", 1, WHOLE)
     assert broker.server.client().hget(key, "invented_later") == b"x"
+
+
+def test_the_operator_s_flags_are_kept(broker: JobyardBroker) -> None:
+    assert sleep(broker, "q", 1)
+    hold(broker, "q", 1, "why")
+    configure(broker, "q", 1, WHOLE)
+    assert broker.server.client().hmget(broker.keys("q")["policy"], "asleep", "held") == [b"1", b"why"]
 
 
 def test_the_end_of_a_pause_wakes_an_idle_worker(

@@ -67,12 +67,12 @@ local workers, ages, sampled = {}, 0, 0
 for first = 0, math.min(active, MOST_ACTIVE) - 1, PAGE do
   local ids = redis.call('ZRANGE', q.active, first, math.min(first + PAGE, MOST_ACTIVE) - 1)
   for i, run in ipairs(redis.call('HMGET', q.runs, unpack(ids))) do
-    local token, started = string.match(run or '', '^(%S+) %S+ %d+ (%d+) ')
-    if token then
+    if run then
+      local token = string.sub(run, 1, string.find(run, ' ', 1, true) - 1)
       workers[token] = (workers[token] or 0) + 1
       local place = first + i - 1 - orphaned
       if place >= 0 and place % step == 0 then
-        ages, sampled = ages + math.max(0, now - tonumber(started)), sampled + 1
+        ages, sampled = ages + math.max(0, now - tonumber(string.match(run, '^%S+ %S+ %d+ (%d+) '))), sampled + 1
       end
     end
   end
