@@ -14,19 +14,17 @@ help:            ## What there is
 run: $(READY)    ## Workers, an embedded Valkey and sample jobs of every built-in type (ARGS=--once ends by itself)
 	@$(BIN)/jobyard up $(ARGS)
 
-test: $(READY)   ## Everything: lint, types and all tests, on Valkey 9 and on Debian's Redis 7
-	@tests/install-servers
-	@$(MAKE) --no-print-directory lint types
-	@$(BIN)/pytest -n auto --dist worksteal --ignore tests/cluster $(ARGS)
+test: $(READY)   ## Everything: lint, types, all tests on Valkey 9 and Debian's Redis 7, and those on a real Kubernetes
+	@tests/everything $(BIN) $(ARGS)
 
 quick: $(READY)  ## Lint, types and the tests that need seconds
 	@$(MAKE) --no-print-directory lint types
 	@$(BIN)/pytest -n auto --dist worksteal -m "not slow" $(ARGS)
 
-cluster: $(READY) ## A real Kubernetes on this machine, without Docker (Linux, root; the first time it builds for 15 minutes)
+cluster: $(READY) ## A real Kubernetes on this machine, with Jobyard in it, to play with (the first time it builds for 15 minutes)
 	@$(BIN)/python tests/cluster/up
 
-test-cluster: $(READY) ## The tests that need that Kubernetes
+test-cluster: $(READY) ## The tests that need a Kubernetes; JOBYARD_TEST_CLUSTER picks another one
 	@tests/cluster/build/all $(BIN)/python
 	@tests/cluster/isolated $(BIN)/pytest tests/cluster $(ARGS)
 

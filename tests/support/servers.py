@@ -44,13 +44,15 @@ def binary(kind: Kind) -> Path:
 
 
 class Server:
-    """One server process on 127.0.0.1.
+    """One server process on this machine.
 
     Args:
         directory: for its data and log; it must exist.
         aof: whether it has an append-only file (everysec).
         options: more of its configuration: `{"maxmemory": "10mb"}`; a tuple for several words.
         port: None: one that the system chooses.
+        address: where it listens, and is reached.
+        password: for its default user; "" for none.
         sentinel: it stores nothing, but watches others.
     """
 
@@ -62,11 +64,15 @@ class Server:
         aof: bool = True,
         options: Mapping[str, Words] | None = None,
         port: int | None = None,
+        address: str = "127.0.0.1",
+        password: str = "",
         sentinel: bool = False,
     ) -> None:
         self.kind = kind
         self.directory = directory
-        self.port = port or free_port()
+        self.address = address
+        self.port = port or free_port(address)
+        self._password = password
         self._aof = aof
         self._options = dict(options or {})
         self._sentinel = sentinel
@@ -137,13 +143,13 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        user = f":{self._password}@" if self._password else ""
+        return f"redis://{user}{self.address}:{self.port}/0"
 
     def client(self, **options: Any) -> redis.Redis:
         """An ordinary client. Close it, or use it with `with`."""
-        return redis.Redis(
-            host="127.0.0.1", port=self.port, **{"protocol": 2, "retry": Retry(NoBackoff(), 0), **options}
-        )
+        defaults = {"protocol": 2, "retry": Retry(NoBackoff(), 0), "password": self._password or None}
+        return redis.Redis(host=self.address, port=self.port, **{**defaults, **options})
 
     def command(self, *parts: Any) -> Any:
         """Run one command over a connection of its own."""
@@ -159,7 +165,7 @@ class Server:
 
     def _spawn(self) -> None:
         configuration: dict[str, Words] = {
-            "bind": "127.0.0.1",
+            "bind": self.address,
             "port": str(self.port),
             "dir": str(self.directory),
         }
@@ -171,6 +177,8 @@ class Server:
         }
         if not self._sentinel:
             configuration |= stores_data
+        if self._password:
+            configuration["requirepass"] = self._password
         configuration |= self._options
         path = self.directory / "conf"
         if not (self._sentinel and path.exists()):
@@ -182,7 +190,7 @@ class Server:
 
     def _answers(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            with socket.create_connection((self.address, self.port), timeout=5) as connection:
                 connection.sendall(b"PING\r\n")
                 return connection.recv(100).startswith((b"+PONG", b"-NOAUTH", b"-MASTERDOWN"))
         except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import ssl
 import subprocess
@@ -10,9 +11,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from cluster.cluster import Cluster
 from cluster.native import dns, images, network
-from cluster.native.addresses import API, NODE
+from cluster.native.addresses import API_PORT, HOST, LOOPBACK
 from cluster.native.certificates import Authority
 from cluster.native.cgroups import Cgroup
 from cluster.native.control_plane import ControlPlane
@@ -21,22 +24,26 @@ from cluster.native.node import Node
 from cluster.native.processes import Program
 
 
-class NativeCluster:
-    """A control plane and one node.
+class NativeCluster(Cluster):
+    """A control plane, and one node as soon as pods are asked for.
 
     Args:
         programs: folder with the built programs, kubectl among them.
         directory: where it keeps its files; emptied at the start.
+        image: archive with the project's image.
+        pods: False: there is never a node; then no right is needed.
     """
 
-    def __init__(self, programs: Path, directory: Path) -> None:
-        self.programs, self.directory = programs, directory
-        self._locks: Locks | None = None
+    def __init__(self, programs: Path, directory: Path, image: Path, *, pods: bool = True) -> None:
+        super().__init__(directory, programs / "kubectl")
+        self.programs = programs
+        self._archive, self._pods = image, pods
+        self._address = HOST if pods else LOOPBACK
         self._cgroup = Cgroup(directory)
-        self.control_plane: ControlPlane
-        self.node: Node
-        self.dns: Program
-        self.kubeconfig: Path
+        self._locks: Locks | None = None
+        self._held: list[int] = []
+        self._started: list[Any] = []
+        self._dns: Program | None = None
 
     def start(self) -> None:
         """Raises:
@@ -44,62 +51,68 @@ class NativeCluster:
         ProgramEnded, TimeoutError: it did not come up.
         """
         self._locks = Locks(self.directory)
-        held = [self._locks.descriptor]
+        self._held = [self._locks.descriptor]
         shutil.rmtree(self.directory, ignore_errors=True)
         (self.directory / "logs").mkdir(parents=True)
+        if self._pods:
+            network.set_up()  # The API server is bound to it.
+            self.host = HOST
         certificates = self.directory / "certificates"
         certificates.mkdir(mode=0o700)
-        self._cgroup.make()
-        cni = network.set_up(self.directory)
-        authority = Authority(certificates, API)
-        self.authority = authority
-        self.kubeconfig = authority.kubeconfig("admin", authority.issue("admin", "admin", ("system:masters",)))
-        self.control_plane = ControlPlane(self.programs, self.directory, authority)
-        self.node = Node(self.programs, self.directory, authority, cni, self._cgroup.path)
-        self.dns = dns.server(self.programs, self.directory, self.kubeconfig)
-        self.control_plane.start(held=held)
+        self._authority = Authority(certificates, f"https://{self._address}:{API_PORT}")
+        self.kubeconfig = self._authority.kubeconfig(
+            "admin", self._authority.issue("admin", "admin", ("system:masters",))
+        )
+        self._control_plane = ControlPlane(self.programs, self.directory, self._authority, self._address)
+        self.api = self._control_plane.api
+        self._started.append(self._control_plane)
+        self._control_plane.start(held=self._held)
         self._await("the API server", self._api_is_ready)
-        self.node.start(held=held)
-        self.dns.start(held=held)
-        archive = images.pause_archive(self.programs / "pause", self.directory / "pause.tar")
+
+    def start_pods(self) -> None:
+        """Raises:
+        ProgramEnded, TimeoutError: the node did not come up.
+        """
+        if self._dns is not None:
+            return
+        self._cgroup.make()
+        plugins = network.write_plugins(self.directory)
+        self.node = Node(self.programs, self.directory, self._authority, plugins, self._cgroup.path)
+        self._dns = dns.server(self.programs, self.directory, self.kubeconfig)
+        self._started += [self.node, self._dns]
+        self.node.start(held=self._held)
+        self._dns.start(held=self._held)
+        pause = images.pause_archive(self.programs / "pause", self.directory / "pause.tar")
         self._await("containerd", self._containerd_answers)
-        images.import_archive(self.node.socket, archive)
+        for archive in (pause, self._archive):
+            images.import_archive(self.node.socket, archive)
         self._await("the node", self.node_is_ready)
 
     def stop(self) -> None:
-        """Take everything down, however far the start came."""
         if self._locks is None:
             return
-        for name in ("dns", "node", "control_plane"):
-            part = getattr(self, name, None)
-            if part is not None:
-                part.kill()
-        network.tear_down()
-        self._cgroup.remove()
+        for part in reversed(self._started):
+            part.kill()
+        self._started.clear()
+        if self._pods:
+            network.tear_down()
+            self._cgroup.remove()
         self._locks.release()
 
-    def kubectl(self, *arguments: str, check: bool = True, given: str | None = None) -> str:
-        """What kubectl prints.
-
-        Raises:
-            RuntimeError: it failed; with what it said.
+    def check(self) -> None:
+        """Raises:
+        ProgramEnded: a program of the control plane or the node doesn't run.
         """
-        command = [str(self.programs / "kubectl"), "--kubeconfig", str(self.kubeconfig), *arguments]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, input=given)
-        if check and done.returncode:
-            raise RuntimeError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
-        return done.stdout
-
-    def node_is_ready(self) -> bool:
-        """Whether the control plane takes the node for ready."""
-        path = '{.status.conditions[?(@.type=="Ready")].status}'
-        return self.kubectl("get", "node", NODE, "-o", f"jsonpath={path}", check=False) == "True"
+        for part in self._started:
+            part.check()
 
     def _api_is_ready(self) -> bool:
-        context = ssl.create_default_context(cafile=str(self.authority.certificate))
-        context.load_cert_chain(self.authority.directory / "admin.crt", self.authority.directory / "admin.key")
+        directory = self._authority.directory
+        context = ssl.create_default_context(cafile=str(self._authority.certificate))
+        context.load_cert_chain(directory / "admin.crt", directory / "admin.key")
         try:
-            with urllib.request.urlopen(f"{API}/readyz", timeout=2, context=context) as reply:
+            address = f"https://{self._address}:{API_PORT}/readyz"
+            with urllib.request.urlopen(address, timeout=2, context=context) as reply:
                 return bool(reply.status == 200)
         except (urllib.error.URLError, OSError):
             return False
@@ -111,7 +124,16 @@ class NativeCluster:
     def _await(self, what: str, ready: Callable[[], bool], seconds: float = 90) -> None:
         deadline = time.monotonic() + seconds
         while not ready():
-            self.control_plane.check()
+            self.check()
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{what} was not ready within {seconds:.0f} s; see {self.directory / 'logs'}")
             time.sleep(0.1)
+
+
+def missing(programs: Path, image: Path, *, pods: bool = True) -> list[Path]:
+    """What has to be built before there can be a cluster."""
+    names = ["etcd", "kube-apiserver", "kube-controller-manager", "kubectl"]
+    if pods:
+        names += ["kube-scheduler", "kubelet", "kube-proxy", "coredns", "pause"]
+    found = [programs / name for name in names] + ([image] if pods else [])
+    return [path for path in found if not os.access(path, os.R_OK)]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from cluster.native.addresses import API_PORT, ETCD_PORT, FIRST_SERVICE, HOST, SERVICES, unique_name
+from cluster.native.addresses import API_PORT, ETCD_PORT, FIRST_SERVICE, HOST, LOOPBACK, SERVICES, unique_name
 from cluster.native.certificates import Authority, service_account_keys
 from cluster.native.processes import Program
 
@@ -20,16 +20,20 @@ CONTROLLERS: Final = (
 
 
 class ControlPlane:
-    """The programs of the control plane, by name: etcd, api, controllers, scheduler."""
+    """The programs of the control plane, by name: etcd, api, controllers, scheduler.
 
-    def __init__(self, programs: Path, directory: Path, authority: Authority) -> None:
+    Args:
+        address: where the API server listens.
+    """
+
+    def __init__(self, programs: Path, directory: Path, authority: Authority, address: str) -> None:
         self._memory = Path("/dev/shm") / unique_name(directory)
         logs = directory / "logs"
         keys = service_account_keys(authority.directory)
         server = authority.issue(
             "apiserver",
             "kube-apiserver",
-            hosts=(HOST, "127.0.0.1", FIRST_SERVICE, "kubernetes", "kubernetes.default", "kubernetes.default.svc"),
+            hosts=(HOST, LOOPBACK, FIRST_SERVICE, "kubernetes", "kubernetes.default", "kubernetes.default.svc"),
         )
         kubelet_client = authority.issue("apiserver-kubelet", "kube-apiserver", ("system:masters",))
         controllers = authority.kubeconfig(
@@ -52,7 +56,7 @@ class ControlPlane:
             "kube-apiserver",
             [
                 programs / "kube-apiserver", f"--etcd-servers={etcd}", f"--secure-port={API_PORT}",
-                f"--bind-address={HOST}", f"--advertise-address={HOST}", "--kubelet-preferred-address-types=InternalIP",
+                f"--bind-address={address}", f"--advertise-address={address}", "--kubelet-preferred-address-types=InternalIP",
                 f"--tls-cert-file={server.certificate}", f"--tls-private-key-file={server.key}",
                 f"--client-ca-file={authority.certificate}", "--authorization-mode=Node,RBAC",
                 "--enable-admission-plugins=NodeRestriction", f"--service-cluster-ip-range={SERVICES}",
@@ -60,6 +64,8 @@ class ControlPlane:
                 f"--service-account-key-file={keys.certificate}", f"--service-account-signing-key-file={keys.key}",
                 f"--kubelet-client-certificate={kubelet_client.certificate}",
                 f"--kubelet-client-key={kubelet_client.key}", "--allow-privileged=true",
+                # No pod, no way to 127.0.0.1: it can't be the address of the Service `kubernetes`.
+                *(["--endpoint-reconciler-type=none"] if address == LOOPBACK else []),
                 "--shutdown-delay-duration=0s", f"--cert-dir={authority.directory}",
             ],
             logs / "kube-apiserver.log",
@@ -83,7 +89,9 @@ class ControlPlane:
             ],
             logs / "kube-scheduler.log",
         )  # fmt: skip
-        self.programs = (self.etcd, self.api, self.controllers, self.scheduler)
+        self.programs = [self.etcd, self.api, self.controllers]
+        if address != LOOPBACK:
+            self.programs.append(self.scheduler)
 
     def start(self, *, held: Sequence[int] = ()) -> None:
         """Start all, with nothing in etcd. What is `held` stays open as long as one of them runs."""

@@ -9,13 +9,17 @@ from pathlib import Path
 from cluster.native.addresses import BRIDGE, HOST, PODS
 
 
-def set_up(directory: Path) -> Path:
-    """Make the bridge. Returns the folder with the network plugins' configuration."""
+def set_up() -> None:
+    """Make the bridge."""
     tear_down()
     _run("ip", "link", "add", BRIDGE, "type", "bridge")
     _run("ip", "addr", "add", f"{HOST}/16", "dev", BRIDGE)
     _run("ip", "link", "set", BRIDGE, "up")
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+
+
+def write_plugins(directory: Path) -> Path:
+    """Returns the folder with the network plugins' configuration."""
     plugins = [
         {
             "type": "bridge",

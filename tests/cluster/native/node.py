@@ -43,6 +43,8 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 class Node:
     """Starts, kills and starts again. Images have to be imported once; they outlast a kill."""
 
+    name = NODE
+
     def __init__(self, programs: Path, directory: Path, authority: Authority, cni: Path, cgroup: str) -> None:
         self._programs, self._directory, self._cni, self._cgroup = programs, directory, cni, cgroup
         self.socket = directory / "containerd.sock"
@@ -72,6 +74,12 @@ class Node:
     def kill(self) -> None:
         """As if its power were cut."""
         self.program.kill()
+
+    def check(self) -> None:
+        """Raises:
+        ProgramEnded: it doesn't run.
+        """
+        self.program.check()
 
     def _script(self, kubeconfig: Path, config: Path, proxy: Path) -> str:
         logs = self._directory / "logs"

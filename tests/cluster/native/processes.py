@@ -8,8 +8,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from jobyard_operator.local import leash
+
+_NAMESPACES: Final = os.geteuid() == 0
 
 
 class ProgramEnded(RuntimeError):
@@ -19,7 +22,7 @@ class ProgramEnded(RuntimeError):
 class Program:
     """One program. Its output goes to a file, whose last lines are shown if it ends by itself.
 
-    Each has a PID namespace of its own, so that killing it takes along all that it started.
+    Run by root, each has a PID namespace of its own, so that killing it takes along all that it started.
 
     Args:
         command: the program and its arguments.
@@ -42,11 +45,18 @@ class Program:
         """
         command = [
             sys.executable, "-I", leash.__file__, str(os.getpid()), str(int(signal.SIGKILL)),
-            "unshare", "--pid", "--fork", "--kill-child=SIGKILL", *self._options, "--", *self._command,
+            *(["unshare", "--pid", "--fork", "--kill-child=SIGKILL", *self._options, "--"] if _NAMESPACES else []),
+            *self._command,
         ]  # fmt: skip
         with self._log.open("ab") as log:
+            # A session of its own: Ctrl-C is for us, and we end it.
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, pass_fds=held
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=held,
+                start_new_session=True,
             )
 
     @property
@@ -65,24 +75,30 @@ class Program:
         """End it and all that it started, at once and without a warning. Returns when nothing of it runs any more."""
         if self._process is None:
             return
-        # The first process of a PID namespace ends when all others have; `unshare` waits for it.
-        first = _children(self._process.pid) if self.running else []
-        for pid in first:
-            os.kill(pid, signal.SIGKILL)
-        if not first:
-            self._process.kill()
+        if self.running:
+            # The first process of a PID namespace ends when all others have; `unshare` waits for it.
+            for pid in self._first() or [self._process.pid]:
+                os.kill(pid, signal.SIGKILL)
         self._process.wait()
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the program itself, not to what surrounds it."""
-        for pid in _children(self._required().pid):
+        self.check()
+        for pid in self._first():
             os.kill(pid, number)
 
-    def _required(self) -> subprocess.Popen[bytes]:
-        self.check()
+    def freeze(self) -> None:
+        """Stop it in its tracks."""
+        self.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self.signal(signal.SIGCONT)
+
+    def _first(self) -> list[int]:
+        """The program's own process."""
         assert self._process is not None
-        return self._process
-
-
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        pid = self._process.pid
+        if not _NAMESPACES:
+            return [pid]
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
