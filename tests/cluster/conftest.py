@@ -34,6 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.slow)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(300))  # The first one starts the cluster.
 
 
 @pytest.hookimpl(wrapper=True)
@@ -102,7 +104,7 @@ def crds(control_plane: Cluster) -> None:
     """JobQueue and DeadJob are known to the API server."""
     folder = str(_ROOT / "manifests" / "crds")
     control_plane.kubectl("apply", "--server-side", "-f", folder)
-    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", folder)
+    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", folder)
 
 
 # Redis -------------------------------------------------------------------------------------------------------------

@@ -11,9 +11,6 @@ from cluster.cluster import Cluster
 from cluster.valkey import Valkey
 from support.waiting import eventually
 
-pytestmark = pytest.mark.timeout(300)
-
-
 def pod(image: str, name: str, *command: str, restart: str = "Never") -> str:
     return json.dumps(
         {

@@ -121,7 +121,7 @@ class NativeCluster(Cluster):
         command = ["ctr", "--address", str(self.node.socket), "version"]
         return subprocess.run(command, check=False, capture_output=True, timeout=10).returncode == 0
 
-    def _await(self, what: str, ready: Callable[[], bool], seconds: float = 90) -> None:
+    def _await(self, what: str, ready: Callable[[], bool], seconds: float = 240) -> None:
         deadline = time.monotonic() + seconds
         while not ready():
             self.check()

@@ -97,12 +97,15 @@ class Node:
                 "--metrics-bind-address=127.0.0.1:10249", "--conntrack-max-per-core=0",
             ]
         )  # fmt: skip
-        # What lies in /run and in CNI's cache ends with the node. kubelet is the first process: it takes the others along.
+        # What lies in places that can't be configured is the node's own, and ends with it. kubelet is the first process: it
+        # takes the others along.
         return (
             "set -eu\n"
             "mount -t tmpfs tmpfs /run\n"
-            "mkdir -p /run/netns /run/lock /var/lib/cni\n"
-            "mount -t tmpfs tmpfs /var/lib/cni\n"
+            "mkdir -p /run/netns /run/lock\n"
+            "for folder in /var/lib/cni /var/lib/kubelet /var/log/containers; do\n"
+            "  mkdir -p $folder && mount -t tmpfs tmpfs $folder\n"
+            "done\n"
             f"{containerd} >>{logs}/containerd.log 2>&1 &\n"
             f"until [ -S {self.socket} ]; do sleep 0.05; done\n"
             f"{kube_proxy} >>{logs}/kube-proxy.log 2>&1 &\n"
@@ -121,6 +124,7 @@ class Node:
             "failCgroupV1": False,
             "cgroupDriver": "cgroupfs",
             "cgroupRoot": self._cgroup,
+            "podLogsDir": str(self._directory / "pod-logs"),
             "enforceNodeAllocatable": [],
             "oomScoreAdj": 0,
             "failSwapOn": False,
