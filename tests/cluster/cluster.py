@@ -53,7 +53,7 @@ class Cluster(ABC):
     api: Api
 
     def __init__(self, directory: Path, program: Path) -> None:
-        self.directory, self._program = directory, program
+        self.directory, self.program = directory, program
 
     @abstractmethod
     def start(self) -> None:
@@ -77,7 +77,7 @@ class Cluster(ABC):
         Raises:
             RuntimeError: it failed; with what it said.
         """
-        command = [str(self._program), "--kubeconfig", str(as_ or self.kubeconfig), *arguments]
+        command = [str(self.program), "--kubeconfig", str(as_ or self.kubeconfig), *arguments]
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, input=given)
         if check and done.returncode:
             raise RuntimeError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")

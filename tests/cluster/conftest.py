@@ -103,7 +103,7 @@ def kube_namespace(control_plane: Cluster) -> Iterator[str]:
 def crds(control_plane: Cluster) -> None:
     """JobQueue and DeadJob are known to the API server."""
     folder = str(_ROOT / "manifests" / "crds")
-    control_plane.kubectl("apply", "--server-side", "-f", folder)
+    control_plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", folder)
     control_plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", folder)
 
 

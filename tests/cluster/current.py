@@ -23,7 +23,7 @@ class CurrentCluster(Cluster):
     def start(self) -> None:
         # A copy: the context may be changed while the tests run.
         self.directory.mkdir(parents=True, exist_ok=True)
-        command = [str(self._program), "config", "view", "--minify", "--flatten", "--raw"]
+        command = [str(self.program), "config", "view", "--minify", "--flatten", "--raw"]
         content = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         self.kubeconfig = self.directory / "kubeconfig"
         self.kubeconfig.touch(mode=0o600)

@@ -14,32 +14,22 @@ from typing import Any
 
 import pytest
 
-from cluster.native.addresses import HOST
-from cluster.native.cluster import NativeCluster
+from cluster.cluster import Cluster
+from cluster.valkey import Valkey
 from jobyard.web.tokens import Scope, new_token
 from support.chart import CHART, ROOT
 from support.kubernetes_tools import helm
-from support.servers import Server
 from support.waiting import eventually
 
-pytestmark = pytest.mark.timeout(300)
-
-IMAGE = {"repository": "localhost/jobyard", "tag": "dev", "pullPolicy": "Never"}
-
 
 @pytest.fixture
-def definitions(cluster: NativeCluster) -> None:
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "manifests" / "crds"))
-    for path in (ROOT / "manifests" / "crds").glob("*.yaml"):
-        cluster.kubectl("wait", "--for=condition=Established", f"crd/{path.stem}.jobyard.dev", "--timeout=60s")
-
-
-@pytest.fixture
-def install(cluster: NativeCluster, kube_namespace: str) -> Iterator[Callable[..., None]]:
+def install(cluster: Cluster, kube_namespace: str) -> Iterator[Callable[..., None]]:
     """Installs or upgrades the chart in the test's namespace, of which it is the operator."""
 
     def upgrade(**values: Any) -> None:
-        given = {"image": IMAGE, "watchNamespaces": [kube_namespace], **values}
+        repository, _, tag = cluster.image.rpartition(":")
+        image = {"repository": repository, "tag": tag, "pullPolicy": "IfNotPresent"}
+        given = {"image": image, "watchNamespaces": [kube_namespace], **values}
         command = ["upgrade", "--install", "jobyard", str(CHART), "--namespace", kube_namespace, "--take-ownership"]
         helm(*command, "--kubeconfig", cluster.kubeconfig, "--values", "-", given=json.dumps(given))
 
@@ -49,16 +39,16 @@ def install(cluster: NativeCluster, kube_namespace: str) -> Iterator[Callable[..
     )
 
 
-def can(cluster: NativeCluster, verb: str, resource: str, *whom: str) -> bool:
+def can(cluster: Cluster, verb: str, resource: str, *whom: str) -> bool:
     """Whether somebody may do that to RESOURCE, RESOURCE/NAME or RESOURCE#SUBRESOURCE."""
     resource, _, part = resource.partition("#")
     return cluster.kubectl("auth", "can-i", verb, resource, f"--subresource={part}", *whom, check=False) == "yes\n"
 
 
 @contextmanager
-def forwarded(cluster: NativeCluster, namespace: str, what: str, port: int) -> Iterator[str]:
+def forwarded(cluster: Cluster, namespace: str, what: str, port: int) -> Iterator[str]:
     """The address at which a port of the cluster is reached from here."""
-    command = [cluster.programs / "kubectl", "--kubeconfig", cluster.kubeconfig, "-n", namespace, "port-forward", what]
+    command = [cluster.program, "--kubeconfig", cluster.kubeconfig, "-n", namespace, "port-forward", what]
     with subprocess.Popen([*command, f":{port}"], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -69,11 +59,9 @@ def forwarded(cluster: NativeCluster, namespace: str, what: str, port: int) -> I
             process.terminate()
 
 
-@pytest.mark.usefixtures("definitions")
+@pytest.mark.usefixtures("crds")
 @pytest.mark.parametrize("folder", ["manifests", "manifests/namespaced", "manifests/examples"])
-def test_the_api_server_takes_all_of_it(
-    cluster: NativeCluster, kube_namespace: str, folder: str, tmp_path: Path
-) -> None:
+def test_the_api_server_takes_all_of_it(cluster: Cluster, kube_namespace: str, folder: str, tmp_path: Path) -> None:
     base = os.path.relpath(ROOT / folder, tmp_path.resolve())
     tmp_path.joinpath("kustomization.yaml").write_text(f"namespace: {kube_namespace}\nresources: [{base}]\n", "utf-8")
     wanted = cluster.kubectl("kustomize", str(tmp_path))
@@ -91,7 +79,7 @@ def test_the_api_server_takes_all_of_it(
 
 
 def test_the_operators_rights_are_those_of_its_namespace(
-    cluster: NativeCluster, kube_namespace: str, install: Callable[..., None]
+    cluster: Cluster, kube_namespace: str, install: Callable[..., None]
 ) -> None:
     install()
 
@@ -129,7 +117,7 @@ def test_the_operators_rights_are_those_of_its_namespace(
 
 
 def test_editors_of_a_namespace_edit_its_queues(
-    cluster: NativeCluster, kube_namespace: str, install: Callable[..., None]
+    cluster: Cluster, kube_namespace: str, install: Callable[..., None]
 ) -> None:
     install()
     for role in ("view", "edit"):
@@ -150,7 +138,7 @@ def test_editors_of_a_namespace_edit_its_queues(
 
 
 def test_uninstalling_leaves_the_definitions_and_nothing_else(
-    cluster: NativeCluster, kube_namespace: str, install: Callable[..., None]
+    cluster: Cluster, kube_namespace: str, install: Callable[..., None]
 ) -> None:
     install()
     # Deployments whose pods are refused make none.
@@ -169,19 +157,14 @@ def test_uninstalling_leaves_the_definitions_and_nothing_else(
 
 
 def test_the_dashboard_serves_with_tokens_and_redis_from_secrets(
-    cluster: NativeCluster, kube_namespace: str, install: Callable[..., None], tmp_path: Path
+    cluster: Cluster, kube_namespace: str, install: Callable[..., None], valkey: Valkey
 ) -> None:
-    server = Server("valkey", tmp_path, options={"bind": ("127.0.0.1", HOST), "protected-mode": "no"}).start()
-    try:
-        secret, kept = new_token(Scope.READ)
-        url = f"redis://{HOST}:{server.port}/0"
-        for name, key, value in (("tokens", "tokens", kept.line), ("redis", "url", url)):
-            cluster.kubectl("-n", kube_namespace, "create", "secret", "generic", name, f"--from-literal={key}={value}")
-        install(web={"enabled": True, "tokens": {"existingSecret": "tokens"}}, redis={"existingSecret": "redis"})
-        cluster.kubectl("-n", kube_namespace, "rollout", "status", "deployment/jobyard-web", "--timeout=100s")
-        with forwarded(cluster, kube_namespace, "service/jobyard-web", 80) as address:
-            request = urllib.request.Request(f"{address}/api/access", headers={"Authorization": f"Bearer {secret}"})
-            with urllib.request.urlopen(request, timeout=10) as reply:
-                assert json.load(reply) == {"scope": "read"}
-    finally:
-        server.stop()
+    secret, kept = new_token(Scope.READ)
+    tokens = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tokens"}, "stringData": {"tokens": kept.line}}
+    cluster.apply(kube_namespace, tokens, valkey.secret("redis"))
+    install(web={"enabled": True, "tokens": {"existingSecret": "tokens"}}, redis={"existingSecret": "redis"})
+    cluster.kubectl("-n", kube_namespace, "rollout", "status", "deployment/jobyard-web", "--timeout=100s")
+    with forwarded(cluster, kube_namespace, "service/jobyard-web", 80) as address:
+        request = urllib.request.Request(f"{address}/api/access", headers={"Authorization": f"Bearer {secret}"})
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            assert json.load(reply) == {"scope": "read"}

@@ -11,6 +11,7 @@ from cluster.cluster import Cluster
 from cluster.valkey import Valkey
 from support.waiting import eventually
 
+
 def pod(image: str, name: str, *command: str, restart: str = "Never") -> str:
     return json.dumps(
         {
