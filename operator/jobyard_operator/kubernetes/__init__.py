@@ -1,0 +1,1 @@
+"""Speaks with the API server: requests, watches, the leader's lease, events. Decides nothing."""

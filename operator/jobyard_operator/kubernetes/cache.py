@@ -1,0 +1,130 @@
+"""What is in the cluster, as the watches last told. Read by everything that decides; written by the watches alone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from jobyard_operator.core.rendering import QUEUE_LABEL
+from jobyard_operator.kubernetes.api import SCALER, Object
+from jobyard_operator.kubernetes.kinds import Kind
+
+#: Set in the metadata of cached Deployments whose number of replicas the autoscaler owns.
+SCALER_OWNS: Final = "jobyardScalerOwnsReplicas"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """A JobQueue, or what belongs to it."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An object has come, changed or gone. `before` and `after` are None where it was or is not there."""
+
+    kind: Kind
+    key: Key
+    queue: Key | None
+    before: Object | None
+    after: Object | None
+
+
+class Cache:
+    """Objects by kind and key, and those of each JobQueue.
+
+    Args:
+        heard: called with each change, after it was written.
+    """
+
+    def __init__(self, heard: Callable[[Change], None] = lambda change: None) -> None:
+        self.heard = heard
+        self._objects: defaultdict[Kind, dict[Key, Object]] = defaultdict(dict)
+        self._owned: defaultdict[tuple[Kind, Key], set[Key]] = defaultdict(set)
+
+    def get(self, kind: Kind, key: Key) -> Object | None:
+        """The object, or None. It must not be changed."""
+        return self._objects[kind].get(key)
+
+    def all(self, kind: Kind) -> Iterator[Object]:
+        """All of a kind."""
+        yield from list(self._objects[kind].values())
+
+    def keys(self, kind: Kind) -> set[Key]:
+        return set(self._objects[kind])
+
+    def of(self, kind: Kind, queue: Key) -> list[Object]:
+        """Those that carry the JobQueue's label."""
+        objects = self._objects[kind]
+        return [objects[key] for key in sorted(self._owned[kind, queue]) if key in objects]
+
+    def put(self, kind: Kind, told: Object) -> None:
+        """An object is there. An older state than the one known is left aside."""
+        slim = _slim(told)
+        meta = slim["metadata"]
+        key, queue = Key(meta.get("namespace", ""), meta["name"]), _queue(meta)
+        before = self._objects[kind].get(key)
+        if before is not None and before["metadata"].get("uid") == meta.get("uid"):
+            if _version(before) > _version(slim):
+                return
+            if before["metadata"].get("resourceVersion") == meta.get("resourceVersion"):
+                return
+        self._objects[kind][key] = slim
+        if queue is not None:
+            self._owned[kind, queue].add(key)
+        self.heard(Change(kind, key, queue, before, slim))
+
+    def remove(self, kind: Kind, told: Object) -> None:
+        """An object is gone, unless another one of that name has come meanwhile."""
+        meta = told["metadata"]
+        key = Key(meta.get("namespace", ""), meta["name"])
+        before = self._objects[kind].get(key)
+        if before is None or before["metadata"].get("uid") != meta.get("uid"):
+            return
+        del self._objects[kind][key]
+        # As it was at its end: with the exit codes of its containers.
+        last = _slim(told)
+        queue = _queue(before["metadata"])
+        if queue is not None:
+            self._owned[kind, queue].discard(key)
+            if not self._owned[kind, queue]:
+                del self._owned[kind, queue]
+        self.heard(Change(kind, key, queue, last, None))
+
+    def replace(self, kind: Kind, told: Iterable[Object], known: set[Key]) -> None:
+        """All that there is, from a list. What was `known` before the list was asked for and is not in it has gone unheard."""
+        listed = set()
+        for one in told:
+            listed.add(Key(one["metadata"].get("namespace", ""), one["metadata"]["name"]))
+            self.put(kind, one)
+        for key in known - listed:
+            gone = self._objects[kind].get(key)
+            if gone is not None:
+                self.remove(kind, gone)
+
+
+def _queue(meta: dict[str, Any]) -> Key | None:
+    name = (meta.get("labels") or {}).get(QUEUE_LABEL)
+    return None if name is None else Key(meta.get("namespace", ""), name)
+
+
+def _version(told: Object) -> int:
+    # Since Kubernetes 1.35 resource versions of one kind are comparable, and before they were in fact.
+    version = str(told["metadata"].get("resourceVersion") or "")
+    return int(version) if version.isdigit() else 0
+
+
+def _slim(told: Object) -> Object:
+    """Without what takes most of the room and is of no use here."""
+    meta = dict(told["metadata"])
+    managed = meta.pop("managedFields", None) or ()
+    if any(one.get("manager") == SCALER and one.get("subresource") == "scale" for one in managed):
+        meta[SCALER_OWNS] = True
+    return {**told, "metadata": meta}
