@@ -15,7 +15,7 @@ from jobyard.broker.retiring import release as release
 from jobyard.broker.retiring import retire as retire
 from jobyard.broker.workers import WorkerInfo, list_workers
 
-Kind = Literal["OOMKilled", "WorkerDied", "Evicted", "PodDeleted", "NodeLost"]
+Kind = Literal["OOMKilled", "WorkerDied", "Stopped", "Evicted", "Preempted", "PodDeleted", "NodeLost"]
 #: Characters of a message that are kept with an attempt.
 LONGEST_MESSAGE = 1000
 
@@ -74,8 +74,13 @@ def pods(broker: JobyardBroker) -> dict[str, PodWork]:
     Raises:
         BrokerError: no answer.
     """
+    return pods_of(list_workers(broker))
+
+
+def pods_of(workers: Iterable[WorkerInfo]) -> dict[str, PodWork]:
+    """The pods of these worker processes, by name."""
     found: defaultdict[str, list[WorkerInfo]] = defaultdict(list)
-    for one in list_workers(broker):
+    for one in workers:
         if one.pod is not None:
             found[one.pod].append(one)
     return {pod: _work(its) for pod, its in found.items()}

@@ -8,7 +8,8 @@ from jobyard.cli.app import app
 
 #: In the order in which `jobyard --help` shows them.
 COMMANDS = (
-    "up", "worker", "serve", "enqueue", "job", "job_actions", "queue", "breakers", "dead", "dead_groups", "batch", "schedule",
+    "up", "operator", "worker", "serve", "enqueue", "job", "job_actions", "queue", "breakers", "dead", "dead_groups", "batch",
+    "schedule", "workers", "top", "audit", "imports", "bench", "chaos",
     "workers", "top", "audit", "imports", "bench", "chaos",
 )  # fmt: skip
 

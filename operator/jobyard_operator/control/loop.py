@@ -1,0 +1,192 @@
+"""All JobQueues: each has a controller and a task of its own, which steps when its time has come or something has happened."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine, Iterable
+from typing import Final
+
+from jobyard.broker.errors import BrokerError
+from jobyard.errors import JobyardError
+from jobyard_operator.control.connections import Connection
+from jobyard_operator.control.context import Context, NotLeading
+from jobyard_operator.control.fencing import Fencing
+from jobyard_operator.control.queue import QueueController
+from jobyard_operator.control.telemetry import Telemetry
+from jobyard_operator.kubernetes.api import ApiError
+from jobyard_operator.kubernetes.cache import Change, Key
+from jobyard_operator.kubernetes.kinds import BUDGETS, DEAD_JOBS, DEPLOYMENTS, JOB_QUEUES, PODS
+from jobyard_operator.redis.epoch import Superseded
+
+#: Steps at the same time.
+CONCURRENT: Final = 16
+#: Seconds after a step that failed, and at most so many after several.
+FIRST_PAUSE: Final = 1.0
+LONGEST_PAUSE: Final = 15.0
+#: Seconds in which several changes are one step.
+TOGETHER: Final = 0.05
+#: Seconds after which a connection that no JobQueue names is closed.
+UNUSED: Final = 300.0
+
+_logger: Final = logging.getLogger(__name__)
+
+
+class _Served:
+    """A JobQueue and the task that steps it."""
+
+    def __init__(self, controller: QueueController) -> None:
+        self.controller = controller
+        self.wake = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+
+
+class Loop:
+    """Hears of changes, and has every JobQueue looked after."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._served: dict[Key, _Served] = {}
+        self._telemetry: dict[int, Telemetry] = {}
+        self._slots = asyncio.Semaphore(CONCURRENT)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.fencing = Fencing(context, self._find, self._queues_of)
+        self.stepped_at = time.monotonic()
+
+    def heard(self, change: Change) -> None:
+        """Something in the cluster has changed."""
+        if change.kind is PODS:
+            self.fencing.heard(change)
+        if change.kind is JOB_QUEUES:
+            self._begin(change.key)
+            self._wake(change.key)
+            return
+        if change.queue is None:
+            return
+        served = self._served.get(change.queue)
+        if served is None:
+            return
+        if change.kind in (DEPLOYMENTS, BUDGETS) and _spec_changed(change):
+            served.controller.children_touched()
+        if change.kind is DEAD_JOBS and change.after is None and change.before is not None:
+            self._spawn(self._dead_job_removed(served.controller, change))
+            return
+        served.wake.set()
+
+    def woken(self, connection: Connection, queue: str) -> None:
+        """A queue got its first job; '' means that some may have."""
+        for served in self._served.values():
+            if served.controller.connection is connection and queue in ("", served.controller.queue_name):
+                served.wake.set()
+
+    def lead_changed(self) -> None:
+        """This process begins to lead, or ceases to."""
+        self._context.metrics.leads.set(self._context.leadership.leads)
+        self._context.metrics.epoch.set(self._context.leadership.epoch)
+        for served in self._served.values():
+            served.wake.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.fencing.run())
+                tasks.create_task(self._housekeeping())
+        finally:
+            for task in [*self._tasks, *(one.task for one in self._served.values() if one.task is not None)]:
+                task.cancel()
+
+    def _begin(self, key: Key) -> None:
+        if key not in self._served:
+            served = self._served[key] = _Served(QueueController(self._context, key, self._telemetry_of))
+            served.task = asyncio.create_task(self._serve(key, served))
+        self._context.metrics.watched.set(len(self._served))
+
+    def _wake(self, key: Key) -> None:
+        served = self._served.get(key)
+        if served is not None:
+            served.wake.set()
+
+    async def _serve(self, key: Key, served: _Served) -> None:
+        failures = 0
+        while True:
+            await asyncio.sleep(TOGETHER)
+            served.wake.clear()
+            pause: float | None = LONGEST_PAUSE
+            async with self._slots:
+                try:
+                    began = time.monotonic()
+                    pause = await served.controller.step()
+                    failures = 0
+                    self.stepped_at = time.monotonic()
+                    self._context.metrics.steps.observe(self.stepped_at - began)
+                except NotLeading:
+                    pause = LONGEST_PAUSE
+                except Superseded as error:
+                    _logger.warning("JobQueue %s: %s", key, error)
+                except (ApiError, BrokerError, JobyardError) as error:
+                    failures += 1
+                    pause = min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE)
+                    self._context.metrics.failed_steps.labels(type(error).__name__).inc()
+                    _logger.warning("JobQueue %s: the next try is in %.0f s: %s", key, pause, error)
+                except Exception:
+                    # A fault of ours: it must not keep the other JobQueues, or this one for ever.
+                    failures += 1
+                    self._context.metrics.failed_steps.labels("fault").inc()
+                    _logger.exception("JobQueue %s could not be looked after", key)
+            if pause is None:
+                del self._served[key]
+                self._context.metrics.forget(key)
+                self._context.metrics.watched.set(len(self._served))
+                if self._context.cache.get(JOB_QUEUES, key) is not None:
+                    self._begin(key)  # It came back meanwhile.
+                return
+            due = time.monotonic() + pause
+            try:
+                async with asyncio.timeout(pause):
+                    await served.wake.wait()
+            except TimeoutError:
+                self._context.metrics.lag.observe(time.monotonic() - due)
+
+    def _telemetry_of(self, connection: Connection) -> Telemetry:
+        found = self._telemetry.get(id(connection))
+        if found is None:
+            found = self._telemetry[id(connection)] = Telemetry(connection)
+        return found
+
+    def _find(self, key: Key) -> tuple[Connection, str] | None:
+        served = self._served.get(key)
+        if served is None or served.controller.connection is None:
+            return None
+        return served.controller.connection, served.controller.queue_name
+
+    def _queues_of(self, connection: Connection, pod: str) -> Iterable[str]:
+        work = self._telemetry_of(connection).pods.get(pod)
+        return work.queues if work is not None else ()
+
+    async def _dead_job_removed(self, controller: QueueController, change: Change) -> None:
+        try:
+            await controller.dead_job_removed(change.before or {})
+        except NotLeading:
+            return  # The leader heard of it, too.
+        except (ApiError, JobyardError) as error:
+            _logger.warning("JobQueue %s: a removed DeadJob was not looked at: %s", controller.key, error)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _housekeeping(self) -> None:
+        while True:
+            await asyncio.sleep(60)
+            self._context.connections.close_unused(UNUSED)
+
+
+def _spec_changed(change: Change) -> bool:
+    """Whether somebody has changed what we apply. Replicas and status are not among it."""
+    if change.before is None or change.after is None:
+        return True
+    before, after = ({**(one.get("spec") or {}), "replicas": None} for one in (change.before, change.after))
+    return before != after or change.before["metadata"].get("labels") != change.after["metadata"].get("labels")
