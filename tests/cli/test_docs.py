@@ -16,7 +16,7 @@ _PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 #: Those change the shell of whoever runs them.
 _NOT_RUN = ("jobyard --install-completion", "jobyard --show-completion")
 #: Have pages of their own.
-_ELSEWHERE = ("up", "worker run", "serve", "bench")
+_ELSEWHERE = ("up", "operator", "worker run", "serve", "bench")
 
 
 def _paths(command: Any, path: tuple[str, ...] = ()) -> list[str]:

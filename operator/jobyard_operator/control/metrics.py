@@ -1,4 +1,4 @@
-"""What the operator tells Prometheus: each queue's numbers and decisions, how it does itself. See docs/operator/metrics.md."""
+"""What the operator tells Prometheus: each queue's numbers and decisions, how it does itself. See docs/operator/running.md."""
 
 from __future__ import annotations
 

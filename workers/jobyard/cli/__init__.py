@@ -10,7 +10,6 @@ from jobyard.cli.app import app
 COMMANDS = (
     "up", "operator", "worker", "serve", "enqueue", "job", "job_actions", "queue", "breakers", "dead", "dead_groups", "batch",
     "schedule", "workers", "top", "audit", "imports", "bench", "chaos",
-    "workers", "top", "audit", "imports", "bench", "chaos",
 )  # fmt: skip
 
 
