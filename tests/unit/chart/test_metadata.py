@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -17,6 +18,13 @@ METADATA = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
 
 def test_helm_has_nothing_to_complain_about() -> None:
     assert "0 chart(s) failed" in helm("lint", "--strict", CHART)
+
+
+def test_packed_it_is_the_same(tmp_path: Path) -> None:
+    helm("package", CHART, "--destination", tmp_path)
+    [package] = tmp_path.glob("jobyard-*.tgz")
+    packed = helm("template", "jobyard", package, "--namespace", NAMESPACE)
+    assert [each for each in yaml.safe_load_all(packed) if each is not None] == render()
 
 
 def test_its_version_is_the_projects() -> None:
