@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 from collections.abc import Callable, Sequence
 from typing import Any, Final
+from unittest.mock import patch
 
 from jobyard.batch import Batch
 from jobyard.broker import JobyardBroker
 from jobyard.broker.dead_letters import DeadFilter
 from jobyard.broker.delivery import Again, Delivery, FollowUp
 from jobyard.broker.envelope import seal
+from jobyard.broker.pods import fence
 from jobyard.broker.policy import QueuePolicy
+from jobyard.broker.retiring import release, retire
 from jobyard.broker.wishes import wishes_of
 from jobyard.errors import Cancelled, RateLimitExceeded
 from support.hand import Hand, message
@@ -35,13 +39,19 @@ class Walk:
         self.broker = broker
         self.random = random.Random(seed)
         self.make_hand = make_hand
+        self.pods = 0
+        self.pod_of: dict[str, str] = {}
         self.hands = [self.new_hand() for _ in range(3)]
         self.held: list[tuple[Hand, Delivery]] = []
         self.ids = ["job-0"]
 
     def new_hand(self) -> Hand:
         queues = self.random.sample(self.queues, self.random.randint(1, 3))
-        return self.make_hand(*queues, lease=0.05 if self.random.random() < 0.3 else 15)
+        self.pods += 1
+        with patch.dict(os.environ, JOBYARD_POD_NAME=f"pod-{self.pods}"):
+            hand = self.make_hand(*queues, lease=0.05 if self.random.random() < 0.3 else 15)
+        self.pod_of[hand.token] = f"pod-{self.pods}"
+        return hand
 
     def job_id(self) -> str:
         # From a small set, so that ids come again while their jobs are somewhere.
@@ -147,9 +157,20 @@ class Walk:
         at = self.random.randrange(len(self.hands))
         hand, self.hands[at] = self.hands[at], self.new_hand()
         self.held = [(holder, delivery) for holder, delivery in self.held if holder is not hand]
-        if self.random.random() < 0.7:
+        noticed = self.random.random()
+        if noticed < 0.3:
+            fence(self.broker, self.pod_of[hand.token], b'{"error":"Evicted"}', counts=noticed < 0.15)
+        elif noticed < 0.7:
             started = self.random.choice([None, self.some()])
             self.broker.revoke(hand.token, b'{"error":"WorkerDied"}', started=started)
+
+    def retire(self) -> None:
+        """Some workers shall go, and some of them don't."""
+        queue = self.queue()
+        tokens = [hand.token for hand in self.hands if self.random.random() < 0.5]
+        retire(self.broker, queue, tokens, 0.02)
+        if self.random.random() < 0.5:
+            release(self.broker, queue, tokens)
 
     def cancel(self) -> None:
         for job_id in self.some():
@@ -191,7 +212,7 @@ class Walk:
             + [self.enqueue_batch]
             + [self.fetch] * 10
             + [self.settle] * 14
-            + [self.renew, self.abandon, self.cancel, self.cancel, self.operate, self.configure]
+            + [self.renew, self.abandon, self.cancel, self.cancel, self.operate, self.configure, self.retire]
         )
         self.random.choice(moves)()
 

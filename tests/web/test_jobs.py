@@ -14,6 +14,7 @@ from dramatiq import Message
 
 import jobyard
 from jobyard.broker import JobyardBroker
+from jobyard.broker.dispatcher import Dispatcher
 from support.waiting import eventually
 from web.conftest import Client
 
@@ -121,6 +122,18 @@ def test_a_dead_letter_tells_the_error_of_each_attempt(
     assert "raise RuntimeError" in job["errors"][0]["traceback"]
     assert when(job["errors"][1]["ended_at"]) <= when(job["ended_at"])
     assert job["completed_at"] is None
+
+
+def test_a_lost_worker_is_told_with_its_image_and_node(web: Client, broker: JobyardBroker) -> None:
+    job_id = send(broker, "q", "lost")
+    worker = Dispatcher(broker, ["q"], 1)
+    assert worker.fetch().deliveries
+    worker.close()
+    cause = b'{"error":"NodeLost","worker":"mail-1","image":"shop:1.4","node":"node-1"}'
+    assert broker.revoke(worker.token, cause) == (1, 0)
+    (error,) = web.get(f"/api/jobs/{job_id}").json["errors"]
+    assert (error["error"], error["worker"]) == ("NodeLost", "mail-1")
+    assert (error["image"], error["node"]) == ("shop:1.4", "node-1")
 
 
 def test_an_unknown_job_is_a_404_that_names_it(web: Client) -> None:

@@ -58,7 +58,13 @@ class JobSummary(Model):
 
 
 class Attempt(Model):
-    """One failed attempt."""
+    """One failed attempt.
+
+    Attributes:
+        worker: pod (or host) and process; only the pod, if it was gone as a whole.
+        image: container image of the worker, where it is known.
+        node: of the pod, where it was gone as a whole.
+    """
 
     attempt: int
     started_at: str | None
@@ -67,6 +73,8 @@ class Attempt(Model):
     message: str
     traceback: str
     worker: str | None
+    image: str | None
+    node: str | None
 
 
 class Job(Model):

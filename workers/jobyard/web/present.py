@@ -78,7 +78,10 @@ def summary(known: KnownJob) -> models.JobSummary:
 
 def attempt(error: dict[str, Any]) -> models.Attempt:
     """One failed attempt."""
-    worker = error.get("worker")
+
+    def named(what: str) -> str | None:
+        return None if error.get(what) is None else plain(str(error[what]))
+
     return models.Attempt(
         attempt=int(error.get("attempt", 0)),
         started_at=iso(error.get("started_at")),
@@ -86,7 +89,9 @@ def attempt(error: dict[str, Any]) -> models.Attempt:
         error=plain(str(error.get("error", ""))),
         message=plain(str(error.get("message", ""))),
         traceback=plain(str(error.get("traceback", ""))),
-        worker=None if worker is None else plain(str(worker)),
+        worker=named("worker"),
+        image=named("image"),
+        node=named("node"),
     )
 
 

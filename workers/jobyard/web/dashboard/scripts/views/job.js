@@ -159,7 +159,8 @@ function details(error) {
     error.traceback
       ? h("details", { dataset: { key: `attempt ${error.attempt}` } }, h("summary", { dataset: { name: `attempt ${error.attempt}` } }, "Traceback"), h("pre", { tabindex: 0 }, error.traceback))
       : null,
-    error.worker ? h("p", { class: "muted" }, "on ", h("code", {}, error.worker)) : null,
+    error.worker ? h("p", { class: "muted" }, "on ", h("code", {}, error.worker), error.node ? [", node ", h("code", {}, error.node)] : null) : null,
+    error.image ? h("p", { class: "muted" }, "image ", h("code", {}, error.image)) : null,
   ];
 }
 
