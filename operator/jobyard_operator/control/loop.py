@@ -125,6 +125,8 @@ class Loop:
                     pause = LONGEST_PAUSE
                 except Superseded as error:
                     _logger.warning("JobQueue %s: %s", key, error)
+                    self._context.leadership.rise_above(error.seen)
+                    pause = FIRST_PAUSE
                 except (ApiError, BrokerError, JobyardError) as error:
                     failures += 1
                     pause = min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE)

@@ -48,12 +48,18 @@ class Leadership:
         self._seen: tuple[object, ...] = ()  # what the holder wrote last …
         self._seen_at = 0.0  # … and when that was seen first, by our clock
         self._told = False
+        self._least = 1
         self.holder = ""
 
     @property
     def leads(self) -> bool:
         """Whether this process may act now."""
         return time.monotonic() < self._until
+
+    def rise_above(self, seen: int) -> None:
+        """Something has seen this epoch already, though the Lease doesn't know of it: somebody has deleted the Lease, and it began
+        anew. If we hold it at the next renewal, our epoch is a higher one."""
+        self._least = max(self._least, seen + 1)
 
     async def run(self) -> None:
         """Take part, until cancelled. Then the Lease is given back, so that somebody else can go on at once."""
@@ -78,22 +84,22 @@ class Leadership:
                 "apiVersion": LEASES.api_version,
                 "kind": LEASES.name,
                 "metadata": {"name": self._name, "namespace": self._namespace},
-                "spec": self._spec(1),
+                "spec": self._spec(self._least),
             }
             try:
                 await self._api.create(LEASES, self._namespace, lease)
             except Conflict:
                 return
-            self._took(1, asked)
+            self._took(self._least, asked)
             return
         spec = lease.get("spec") or {}
         self.holder = spec.get("holderIdentity") or ""
         transitions = int(spec.get("leaseTransitions") or 0)
         if self.holder == self._identity and self.epoch == transitions:
-            await self._write(lease, transitions, asked, spec.get("acquireTime"))
+            await self._write(lease, max(transitions, self._least), asked, spec.get("acquireTime"))
         elif not self.holder or self.holder == self._identity or self._is_over(spec, asked):
             # One that bears our name but is not of this process: it is not renewed but taken, with an epoch of its own.
-            await self._write(lease, transitions + 1, asked)
+            await self._write(lease, max(transitions + 1, self._least), asked)
 
     def _is_over(self, spec: Object, now: float) -> bool:
         # By our own clock, since when the holder wrote nothing new: clocks of machines differ.
