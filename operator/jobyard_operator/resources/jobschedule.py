@@ -231,6 +231,9 @@ class JobScheduleStatus(Model):
     observed_generation: Annotated[
         int, Field(ge=0, description="The generation that was reconciled last.", json_schema_extra={"format": "int64"})
     ] = 0
+    queue: Annotated[
+        str | None, Field(max_length=128, description="The queue that its ticks are planned in; none yet: null.")
+    ] = None
     last_schedule_time: Annotated[Time | None, Field(description="Nominal time of the last tick that has fired.")] = (
         None
     )

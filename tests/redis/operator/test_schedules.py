@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.unit.operator.schedules.calendars import UID, job_schedule
 
+import jobyard
 from jobyard.broker import JobyardBroker
 from jobyard.broker.delivery import Delivery
 from jobyard_operator.core.schedules import (
@@ -322,6 +323,33 @@ def test_replace_what_is_between_two_attempts(broker: JobyardBroker, hand: MakeH
     # Both are due now, and are looked at in one call.
     assert fetched(worker).message_id in (first, second)
     eventually(lambda: worker.fetch(5) or states(broker)[1] == "Running")
+
+
+def test_queues_whose_schedules_may_overlap_pay_nothing(broker: JobyardBroker) -> None:
+    put(broker, job_schedule(overlapPolicy="Allow"), 60)
+    policy = broker.keys("q")["policy"]
+    client = broker.server.client()
+    assert not client.hexists(policy, "overlaps")
+    put(broker, job_schedule(overlapPolicy="Skip"), 61)
+    assert client.hexists(policy, "overlaps")
+    forget(broker, "q", 1, UID)
+    assert not client.hexists(policy, "overlaps")
+
+
+@pytest.mark.parametrize("overlap", ["Allow", "Skip", "BufferOne", "Replace"])
+def test_a_worker_runs_each_tick_once_with_nobody_there(
+    broker: JobyardBroker, start_worker: Callable[..., Any], overlap: str
+) -> None:
+    ran: list[str] = []
+
+    @jobyard.actor(queue_name="q", actor_name="generate_report")
+    def generate_report(kind: str) -> None:
+        ran.append(kind)
+
+    put(broker, job_schedule(overlapPolicy=overlap), 0.2, 0.5, 0.8, 1.1)
+    start_worker(threads=2)
+    eventually(lambda: states(broker) == ["Succeeded"] * 4)
+    assert ran == ["sales"] * 4
 
 
 # Status, Redis and leaders that get lost ----------------------------------------------------------------------------

@@ -24,7 +24,8 @@ FIELDS: Final = (
     "progress",  # HASH  id → JSON of the last progress report
     "cancels",  # HASH  id → time in ms: running jobs that shall stop; with ' deadline' where theirs has passed
     "counts",  # HASH  the ledger
-    "policy",  # HASH  paused, ageing, retention …; the operator's flags: held (why), asleep, retired:TOKEN → until when, in ms
+    "policy",  # HASH  paused, ageing, retention …; the operator's flags: held (why), asleep, retired:TOKEN → until when, in ms,
+    # overlaps
     "wake",  # LIST  a token in it calls one idle worker
     "timer",  # STRING the due time that some idle worker waits for, and which one
     "waiting",  # SET   ids whose end somebody waits for

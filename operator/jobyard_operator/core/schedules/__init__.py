@@ -17,7 +17,7 @@ A controller makes these calls, for one JobSchedule after the other (two at a ti
    that gets lost is only written later. Look again at `plan.again`.
 
 The annotation `jobyard.dev/run-now` becomes `redis.schedules.run_now(…, token)` before 1; `jobyard.dev/resume` sets
-`status.resumedTime`. A schedule that is deleted, or was moved to another queue, is forgotten in its old queue:
+`status.resumedTime`. A schedule that is deleted, or was moved to another queue (`status.queue`), is forgotten in its old queue:
 `redis.schedules.forget(…)`. `broker.schedules.uids(queue)` shows those that were deleted while nobody was looking. There is no
 finalizer.
 """

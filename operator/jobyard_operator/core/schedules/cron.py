@@ -30,13 +30,14 @@ class _Field:
     low: int
     high: int
     names: tuple[str, ...] = ()
+    besides: str = ""
 
     @property
     def allowed(self) -> str:
         text = f"{self.low} to {self.high}"
         if self.names:
             text += f" or {self.names[0]} to {self.names[-1]}"
-        return text
+        return text + self.besides
 
 
 _MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
@@ -44,9 +45,9 @@ _DAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _SECOND: Final = _Field("second", 0, 59)
 _MINUTE: Final = _Field("minute", 0, 59)
 _HOUR: Final = _Field("hour", 0, 23)
-_DAY: Final = _Field("day of month", 1, 31)
+_DAY: Final = _Field("day of month", 1, 31, besides=", L (the last one)")
 _MONTH: Final = _Field("month", 1, 12, _MONTHS)
-_WEEKDAY: Final = _Field("day of week", 0, 7, _DAYS)
+_WEEKDAY: Final = _Field("day of week", 0, 7, _DAYS, ", FRI#2 (the second one of the month), FRIL (the last one)")
 _FIVE: Final = (_MINUTE, _HOUR, _DAY, _MONTH, _WEEKDAY)
 
 LONGEST: Final = 256

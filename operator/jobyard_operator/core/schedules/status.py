@@ -26,12 +26,19 @@ class Type(StrEnum):
 
 
 def new_status(
-    schedule: JobSchedule, seen: Seen | None, plan: Plan | None, *, problem: str | None = None, error: str | None = None
+    schedule: JobSchedule,
+    seen: Seen | None,
+    plan: Plan | None,
+    *,
+    queue: str | None = None,
+    problem: str | None = None,
+    error: str | None = None,
 ) -> JobScheduleStatus:
     """The whole status, after the plan's effects were applied and Redis was looked at again.
 
     Args:
         seen: as it is now; None: Redis can't be reached.
+        queue: where the plan's effects were applied; None: nowhere, what is known stays.
         plan: None: there is none, and `problem` or `error` says why.
         problem: what somebody has to change in the resource, or in what it names.
         error: why Redis can't be reached.
@@ -39,6 +46,8 @@ def new_status(
     before = schedule.status
     moment = seen.now if seen is not None else datetime.now(UTC) if plan is None else plan.handled
     fields = before.model_dump()
+    if queue is not None:
+        fields["queue"] = queue
     if seen is not None:
         ticks = [run for run in seen.runs if not run.token and run.state != "Planned"]
         successes = [run.ended for run in seen.runs if run.state == "Succeeded" and run.ended is not None]

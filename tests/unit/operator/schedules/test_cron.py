@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, time
 from itertools import islice
 
@@ -9,6 +10,8 @@ import pytest
 
 from jobyard_operator.core.schedules.cron import LONGEST, Cron, ScheduleError
 from jobyard_operator.core.schedules.expressions import Days, Every, Once, interval, parse, parse_exclusion
+from jobyard_operator.resources.crd import schema
+from jobyard_operator.resources.jobschedule import JobScheduleSpec
 
 NEW_YEAR = datetime.combine(date(2026, 1, 1), time())
 FAR = datetime.combine(date(2080, 1, 1), time())
@@ -53,7 +56,8 @@ def test_what_it_means(text: str, expected: list[str]) -> None:
         ("60 * * * *", "'60' is no minute: allowed are 0 to 59"),
         ("60 * * * * *", "'60' is no second"),
         ("* 24 * * *", "'24' is no hour: allowed are 0 to 23"),
-        ("* * 0 * *", "'0' is no day of month: allowed are 1 to 31"),
+        ("* * 0 * *", "'0' is no day of month: allowed are 1 to 31, L (the last one), *"),
+        ("* * LW * *", "'LW' is no day of month"),
         ("* * * 13 *", "'13' is no month: allowed are 1 to 12 or JAN to DEC"),
         ("* * * FOO *", "'FOO' is no month"),
         ("* * * * 8", "'8' is no day of week: allowed are 0 to 7 or SUN to SAT"),
@@ -121,3 +125,38 @@ def test_what_is_wrong_with_others(text: str, words: str) -> None:
 def test_what_cannot_be_excluded(text: str) -> None:
     with pytest.raises(ScheduleError):
         parse_exclusion(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "30 2 * * *", " 30 2 * * * ", "*/10 30 2 * * *", "0 9 L * *", "0 9 * * FRI#2,FRIL", "0 9 ? * mon-fri",
+        "@hourly", "@every 1h30m", "@every  90s", "2026-12-24T18:00:00+01:00", "2026-12-24T18:00Z",
+    ],
+)  # fmt: skip
+def test_the_api_server_lets_through_what_is_understood(text: str) -> None:
+    assert parse(text)
+    assert _let_through("schedules", text)
+    if not text.startswith("@every"):
+        assert parse_exclusion(text)
+        assert _let_through("exclude", text)
+
+
+@pytest.mark.parametrize("text", ["nonsense", "* * * *", "@reboot", "@every 5", "2026-12-24", "CRON_TZ=UTC 0 0 * * *"])
+def test_the_api_server_refuses_what_is_no_schedule_at_all(text: str) -> None:
+    assert not _let_through("schedules", text)
+    assert _let_through("exclude", "2026-12-24")
+    assert not _let_through("exclude", "@every 5m")
+
+
+def _let_through(field: str, text: str) -> bool:
+    """What the CEL rules say, of which there are only two kinds here."""
+    for rule in schema(JobScheduleSpec)["properties"][field]["items"]["x-kubernetes-validations"]:
+        pattern = re.fullmatch(r"self\.matches\(r'(.*)'\)", rule["rule"])
+        if pattern and not re.search(pattern[1], text):
+            return False
+        word = re.fullmatch(r"!self\.contains\('(.*)'\)", rule["rule"])
+        if word and word[1] in text:
+            return False
+        assert pattern or word
+    return True

@@ -36,4 +36,7 @@ end
 redis.call('HDEL', q.operator, 'last:' .. uid, 'held:' .. uid)
 redis.call('HDEL', index, uid)
 redis.call('DEL', record)
+if redis.call('EXISTS', index) == 0 then
+  redis.call('HDEL', q.policy, 'overlaps')
+end
 return {taken, 0}

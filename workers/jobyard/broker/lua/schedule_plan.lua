@@ -42,6 +42,7 @@ for i = 7 + 3 * count, #ARGV, 7 do
     local delay = math.max(policy == '' and 0 or 1 + put_in, due - now)
     if policy ~= '' then
       redis.call('HSET', q.operator, 'tick:' .. id, uid .. ' ' .. policy)
+      redis.call('HSET', q.policy, 'overlaps', '1') -- see overlaps.lua
     end
     local _, taken = arrive(q, {{id, envelope, tonumber(priority), delay, wishes}})
     local tick = {due = due, id = id, digest = digest, state = '-', ended = '0'}

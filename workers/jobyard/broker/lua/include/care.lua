@@ -56,7 +56,7 @@ local function look_after(i, q, policy)
 
   local due = redis.call('ZRANGEBYSCORE', q.scheduled, '-inf', '(' .. now + 1, 'WITHSCORES', 'LIMIT', 0, 500)
   if #due > 0 then
-    due = let_in(q, due)
+    due = let_in(q, policy, due)
   end
   if #due > 0 then
     rouse(q, policy)

@@ -3,7 +3,8 @@
 --   last:UID    id of the job that came in last
 --   held:UID    id of the job that waits for that one (buffer)
 --   skipped:ID  that job was skipped; until somebody has noted it
--- Jobs of schedules that allow overlaps have nothing here.
+-- Jobs of schedules that allow overlaps have nothing here, and queues that have no other ones are without the flag `overlaps` in
+-- their policy HASH, which every fetch reads in any case.
 local LOOK_AGAIN = 1000
 
 local function has_ended(q, id)
@@ -36,25 +37,29 @@ local function replace_tick(q, id)
 end
 
 -- `due` is a flat list of ids and scores, of delayed jobs that are due, in order. Returns those that come in, in the same form.
-local function let_in(q, due)
-  if redis.call('EXISTS', q.operator) == 0 then
+local function let_in(q, policy, due)
+  local names, places = {}, {}
+  for j = 1, policy.overlaps and #due or 0, 2 do
+    -- Only a UUID that was made from something, which those of ordinary jobs are not, can be a tick's.
+    if string.byte(due[j], 15) == 53 then
+      names[#names + 1] = 'tick:' .. due[j]
+      places[#places + 1] = j
+    end
+  end
+  if #names == 0 then
     return due
   end
-  local names = {}
-  for j = 1, #due, 2 do
-    names[#names + 1] = 'tick:' .. due[j]
-  end
   local out
-  for j, tick in ipairs(redis.call('HMGET', q.operator, unpack(names))) do
+  for i, tick in ipairs(redis.call('HMGET', q.operator, unpack(names))) do
     if tick then
-      local id, score = due[2 * j - 1], due[2 * j]
-      local uid, policy = string.match(tick, '^(%S+) (%a+)$')
+      local id, score = due[places[i]], due[places[i] + 1]
+      local uid, way = string.match(tick, '^(%S+) (%a+)$')
       local last = redis.call('HGET', q.operator, 'last:' .. uid)
-      local held = policy == 'buffer' and redis.call('HGET', q.operator, 'held:' .. uid)
+      local held = way == 'buffer' and redis.call('HGET', q.operator, 'held:' .. uid)
       out = out or {}
-      if last and last ~= id and not has_ended(q, last) and policy ~= 'replace' then
+      if last and last ~= id and not has_ended(q, last) and way ~= 'replace' then
         out[id] = true
-        if policy == 'buffer' and (not held or held == id or has_ended(q, held)) then
+        if way == 'buffer' and (not held or held == id or has_ended(q, held)) then
           local _, priority = split_priority(score)
           redis.call('HSET', q.operator, 'held:' .. uid, id)
           redis.call('ZADD', q.scheduled, with_priority(now + LOOK_AGAIN, priority), id)
