@@ -57,8 +57,8 @@ class Leadership:
         return time.monotonic() < self._until
 
     def rise_above(self, seen: int) -> None:
-        """Something has seen this epoch already, though the Lease doesn't know of it: somebody has deleted the Lease, and it began
-        anew. If we hold it at the next renewal, our epoch is a higher one."""
+        """Something has seen this epoch already, though the Lease doesn't know of it: somebody has deleted the Lease, and it
+        began anew. If we hold it at the next renewal, our epoch is a higher one."""
         self._least = max(self._least, seen + 1)
 
     async def run(self) -> None:
