@@ -1,4 +1,4 @@
-"""All JobQueues: each has a controller and a task of its own, which steps when its time has come or something has happened."""
+"""All JobQueues and JobSchedules: each has a controller and a task, which steps when its time has come or something happened."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from jobyard_operator.control.connections import Connection
 from jobyard_operator.control.context import Context, NotLeading
 from jobyard_operator.control.fencing import Fencing
 from jobyard_operator.control.queue import QueueController
+from jobyard_operator.control.schedule import ScheduleController
 from jobyard_operator.control.telemetry import Telemetry
 from jobyard_operator.kubernetes.api import ApiError
 from jobyard_operator.kubernetes.cache import Change, Key
-from jobyard_operator.kubernetes.kinds import BUDGETS, DEAD_JOBS, DEPLOYMENTS, JOB_QUEUES, PODS
+from jobyard_operator.kubernetes.kinds import BUDGETS, DEAD_JOBS, DEPLOYMENTS, JOB_QUEUES, JOB_SCHEDULES, PODS, Kind
 from jobyard_operator.redis.epoch import Superseded
 
 #: Steps at the same time.
@@ -33,21 +34,24 @@ UNUSED: Final = 300.0
 _logger: Final = logging.getLogger(__name__)
 
 
-class _Served:
-    """A JobQueue and the task that steps it."""
+Controller = QueueController | ScheduleController
 
-    def __init__(self, controller: QueueController) -> None:
+
+class _Served:
+    """A JobQueue or JobSchedule, and the task that steps it."""
+
+    def __init__(self, controller: Controller) -> None:
         self.controller = controller
         self.wake = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
 
 
 class Loop:
-    """Hears of changes, and has every JobQueue looked after."""
+    """Hears of changes, and has everything looked after."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._served: dict[Key, _Served] = {}
+        self._served: dict[tuple[Kind, Key], _Served] = {}
         self._telemetry: dict[int, Telemetry] = {}
         self._slots = asyncio.Semaphore(CONCURRENT)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -58,14 +62,13 @@ class Loop:
         """Something in the cluster has changed."""
         if change.kind is PODS:
             self.fencing.heard(change)
-        if change.kind is JOB_QUEUES:
-            self._begin(change.key)
-            self._wake(change.key)
+        if change.kind in (JOB_QUEUES, JOB_SCHEDULES):
+            self._begin(change.kind, change.key).wake.set()
+            if change.kind is JOB_QUEUES:
+                self._wake_schedules(change.key)
             return
-        if change.queue is None:
-            return
-        served = self._served.get(change.queue)
-        if served is None:
+        served = self._served.get((JOB_QUEUES, change.queue)) if change.queue is not None else None
+        if served is None or not isinstance(served.controller, QueueController):
             return
         if change.kind in (DEPLOYMENTS, BUDGETS) and _spec_changed(change):
             served.controller.children_touched()
@@ -77,7 +80,8 @@ class Loop:
     def woken(self, connection: Connection, queue: str) -> None:
         """A queue got its first job; '' means that some may have."""
         for served in self._served.values():
-            if served.controller.connection is connection and queue in ("", served.controller.queue_name):
+            one = served.controller
+            if isinstance(one, QueueController) and one.connection is connection and queue in ("", one.queue_name):
                 served.wake.set()
 
     def lead_changed(self) -> None:
@@ -97,18 +101,30 @@ class Loop:
             for task in [*self._tasks, *(one.task for one in self._served.values() if one.task is not None)]:
                 task.cancel()
 
-    def _begin(self, key: Key) -> None:
-        if key not in self._served:
-            served = self._served[key] = _Served(QueueController(self._context, key, self._telemetry_of))
-            served.task = asyncio.create_task(self._serve(key, served))
-        self._context.metrics.watched.set(len(self._served))
+    def _begin(self, kind: Kind, key: Key) -> _Served:
+        served = self._served.get((kind, key))
+        if served is None:
+            controller: Controller
+            if kind is JOB_QUEUES:
+                controller = QueueController(self._context, key, self._telemetry_of)
+            else:
+                controller = ScheduleController(self._context, key)
+            served = self._served[kind, key] = _Served(controller)
+            served.task = asyncio.create_task(self._serve(kind, key, served))
+            self._count()
+        return served
 
-    def _wake(self, key: Key) -> None:
-        served = self._served.get(key)
-        if served is not None:
-            served.wake.set()
+    def _count(self) -> None:
+        self._context.metrics.watched.set(sum(kind is JOB_QUEUES for kind, _ in self._served))
 
-    async def _serve(self, key: Key, served: _Served) -> None:
+    def _wake_schedules(self, queue: Key) -> None:
+        """Those that enqueue their jobs there."""
+        for (_, key), served in self._served.items():
+            one = served.controller
+            if isinstance(one, ScheduleController) and key.namespace == queue.namespace and one.queue_ref == queue.name:
+                served.wake.set()
+
+    async def _serve(self, kind: Kind, key: Key, served: _Served) -> None:
         failures = 0
         while True:
             await asyncio.sleep(TOGETHER)
@@ -124,25 +140,26 @@ class Loop:
                 except NotLeading:
                     pause = LONGEST_PAUSE
                 except Superseded as error:
-                    _logger.warning("JobQueue %s: %s", key, error)
+                    _logger.warning("%s %s: %s", kind.name, key, error)
                     self._context.leadership.rise_above(error.seen)
                     pause = FIRST_PAUSE
                 except (ApiError, BrokerError, JobyardError) as error:
                     failures += 1
                     pause = min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE)
                     self._context.metrics.failed_steps.labels(type(error).__name__).inc()
-                    _logger.warning("JobQueue %s: the next try is in %.0f s: %s", key, pause, error)
+                    _logger.warning("%s %s: the next try is in %.0f s: %s", kind.name, key, pause, error)
                 except Exception:
-                    # A fault of ours: it must not keep the other JobQueues, or this one for ever.
+                    # A fault of ours: it must not keep the others, or this one for ever.
                     failures += 1
                     self._context.metrics.failed_steps.labels("fault").inc()
-                    _logger.exception("JobQueue %s could not be looked after", key)
+                    _logger.exception("%s %s could not be looked after", kind.name, key)
             if pause is None:
-                del self._served[key]
-                self._context.metrics.forget(key)
-                self._context.metrics.watched.set(len(self._served))
-                if self._context.cache.get(JOB_QUEUES, key) is not None:
-                    self._begin(key)  # It came back meanwhile.
+                del self._served[kind, key]
+                self._count()
+                if kind is JOB_QUEUES:
+                    self._context.metrics.forget(key)
+                if self._context.cache.get(kind, key) is not None:
+                    self._begin(kind, key)  # It came back meanwhile.
                 return
             due = time.monotonic() + pause
             try:
@@ -158,10 +175,11 @@ class Loop:
         return found
 
     def _find(self, key: Key) -> tuple[Connection, str] | None:
-        served = self._served.get(key)
-        if served is None or served.controller.connection is None:
+        served = self._served.get((JOB_QUEUES, key))
+        one = served.controller if served is not None else None
+        if not isinstance(one, QueueController) or one.connection is None:
             return None
-        return served.controller.connection, served.controller.queue_name
+        return one.connection, one.queue_name
 
     def _queues_of(self, connection: Connection, pod: str) -> Iterable[str]:
         work = self._telemetry_of(connection).pods.get(pod)

@@ -19,6 +19,7 @@ from jobyard_operator.control.deadjobs import DeadJobs
 from jobyard_operator.control.deletion import Deletion
 from jobyard_operator.control.memory import Remembered
 from jobyard_operator.control.scaling import Scaler
+from jobyard_operator.control.schedule import sweep
 from jobyard_operator.control.status import StatusWriter
 from jobyard_operator.control.telemetry import Telemetry
 from jobyard_operator.core import crash_loops, rendering
@@ -78,6 +79,7 @@ class QueueController:
         self._replicas: tuple[str, int] | None = None  # what was asked for, and of which state of the Deployment
         self._look: Look | None = None
         self._problem: str | None = None
+        self._swept = False  # of what schedules have left that were deleted meanwhile
 
     def children_touched(self) -> None:
         """Somebody changed or removed the Deployment or the budget."""
@@ -101,7 +103,7 @@ class QueueController:
         epoch = self._context.must_lead()
         if epoch != self._epoch:
             # Somebody else may have led in between: what is in Redis holds, not what we remember.
-            self._epoch, self._kept, self._configured = epoch, None, None
+            self._epoch, self._kept, self._configured, self._swept = epoch, None, None, False
         try:
             queue = self._parsed(told)
         except pydantic.ValidationError as error:
@@ -144,6 +146,9 @@ class QueueController:
             await self._configure(queue, connection)
             seen = await connection.call(look, name, looking.soon(self._cold_start.seconds))
             await telemetry.refresh()
+            if not self._swept:
+                await sweep(self._context, connection, name, self._epoch)
+                self._swept = True
         except BrokerError as problem:
             error = problem
         if self._kept is None and seen is not None:

@@ -17,11 +17,12 @@ import kopf
 from jobyard_operator.core.rendering import QUEUE_LABEL
 from jobyard_operator.kubernetes.api import Api, ApiError
 from jobyard_operator.kubernetes.cache import Cache
-from jobyard_operator.kubernetes.kinds import BUDGETS, DEAD_JOBS, DEPLOYMENTS, JOB_QUEUES, PODS, Kind
+from jobyard_operator.kubernetes.kinds import BUDGETS, DEAD_JOBS, DEPLOYMENTS, JOB_QUEUES, JOB_SCHEDULES, PODS, Kind
 
 #: What is watched, and by which label.
 WATCHED: Final[tuple[tuple[Kind, str], ...]] = (
     (JOB_QUEUES, ""),
+    (JOB_SCHEDULES, ""),
     (DEAD_JOBS, ""),
     (DEPLOYMENTS, QUEUE_LABEL),
     (BUDGETS, QUEUE_LABEL),

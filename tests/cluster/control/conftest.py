@@ -26,11 +26,11 @@ def rights(namespace: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def start_operator(
-    cluster: Cluster, crds: None, kube_namespace: str, tmp_path: Path
+    control_plane: Cluster, crds: None, kube_namespace: str, tmp_path: Path
 ) -> Iterator[Callable[..., OperatorProcess]]:
     """Starts operators for the test's namespace: `start_operator()`. The first one has been waited for until it leads."""
-    cluster.apply(kube_namespace, *rights(kube_namespace))
-    kubeconfig = cluster.kubeconfig_for(kube_namespace, _ACCOUNT)
+    control_plane.apply(kube_namespace, *rights(kube_namespace))
+    kubeconfig = control_plane.kubeconfig_for(kube_namespace, _ACCOUNT)
     started: list[OperatorProcess] = []
 
     def start(*more: str, wait: bool | None = None) -> OperatorProcess:

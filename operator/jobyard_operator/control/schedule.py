@@ -1,0 +1,225 @@
+"""One JobSchedule: a step sees what is recorded, plans the next ticks into Redis, and says so. Steps may come at any time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime
+from typing import Final
+
+import pydantic
+
+from jobyard.broker import JobyardBroker
+from jobyard.broker.errors import BrokerError
+from jobyard_operator.control.connections import Connection, NeedsChange
+from jobyard_operator.control.context import Context
+from jobyard_operator.control.times import now
+from jobyard_operator.core.commands import LONGEST, is_new
+from jobyard_operator.core.schedules import Missed, Plan, ScheduleError, Seen, is_news, new_status, plan, taken_back
+from jobyard_operator.kubernetes.api import NotFound, Object
+from jobyard_operator.kubernetes.cache import Key
+from jobyard_operator.kubernetes.kinds import JOB_QUEUES, JOB_SCHEDULES
+from jobyard_operator.redis import schedules
+from jobyard_operator.redis.epoch import Superseded
+from jobyard_operator.resources.jobqueue import CommandStatus, JobQueue
+from jobyard_operator.resources.jobschedule import JobSchedule, JobScheduleStatus
+
+RUN_NOW: Final = "jobyard.dev/run-now"
+RESUME: Final = "jobyard.dev/resume"
+#: Seconds until the next step at the latest: runs end meanwhile, and the status shows it; …
+LONGEST_PAUSE: Final = 30.0
+#: … at the soonest; …
+SHORTEST_PAUSE: Final = 0.5
+#: … while a run has not ended; and after something that has to be changed, or that Redis must come back for.
+LIVE_PAUSE: Final = 5.0
+
+_logger: Final = logging.getLogger(__name__)
+
+
+class ScheduleController:
+    """The controller of one JobSchedule."""
+
+    def __init__(self, context: Context, key: Key) -> None:
+        self.key = key
+        self.connection: Connection | None = None
+        self.queue_ref = ""
+        self._context = context
+        self._known: tuple[str, JobSchedule] | None = None
+        self._status: tuple[str, JobScheduleStatus] | None = None  # as we wrote it last, since the watch is behind
+        self._planned: tuple[Connection, str, str] | None = None  # where ticks of this schedule are, and its UID
+        self._ran: dict[str, CommandStatus] = {}
+        self._problem: str | None = None
+
+    async def step(self) -> float | None:
+        """Observe, plan, apply, and say. Returns the seconds until the next step; None: the JobSchedule is gone.
+
+        Raises:
+            NotLeading, Superseded: this process acts no more.
+            ApiError, BrokerError: the next step goes on.
+        """
+        epoch = self._context.must_lead()
+        told = self._context.cache.get(JOB_SCHEDULES, self.key)
+        if told is None:
+            await self._forget(epoch)
+            return None
+        try:
+            schedule = self._parsed(told)
+        except pydantic.ValidationError as error:
+            _logger.error("JobSchedule %s is not as its schema says; is an older CRD installed? %s", self.key, error)
+            return LONGEST_PAUSE
+        self.queue_ref = schedule.spec.queue_ref.name
+        try:
+            self.connection, queue = await self._queue(schedule)
+        except NeedsChange as change:
+            await self._write(told, schedule, new_status(schedule, None, None, problem=str(change)))
+            return LIVE_PAUSE
+        place = (self.connection, queue, schedule.metadata.uid)
+        if self._planned is not None and self._planned != place:
+            await self._forget(epoch)
+        self._planned = place
+        return await self._with_redis(told, schedule, self.connection, queue, epoch)
+
+    async def _with_redis(
+        self, told: Object, schedule: JobSchedule, connection: Connection, queue: str, epoch: int
+    ) -> float:
+        ask, uid = connection.call, schedule.metadata.uid
+        made: Plan | None = None
+        problem: str | None = None
+        try:
+            schedule = await self._commanded(told, schedule, connection, queue, epoch)
+            seen = await ask(schedules.observe, queue, uid)
+            try:
+                made = plan(schedule, seen)
+                if made.effects:
+                    self._context.must_lead()
+                    await ask(schedules.apply, queue, epoch, schedule, made.effects)
+            except ScheduleError as error:
+                problem, made = str(error), None
+                self._context.must_lead()
+                await ask(schedules.apply, queue, epoch, schedule, taken_back(seen))
+            seen = await ask(schedules.observe, queue, uid)
+        except Superseded:
+            raise
+        except BrokerError as error:
+            await self._write(told, schedule, new_status(schedule, None, None, error=str(error)))
+            return LIVE_PAUSE
+        await self._write(told, schedule, new_status(schedule, seen, made, problem=problem))
+        self._say(told, made, problem)
+        if made is None:
+            return LONGEST_PAUSE
+        return _pause(made, seen)
+
+    async def _queue(self, schedule: JobSchedule) -> tuple[Connection, str]:
+        name = schedule.spec.queue_ref.name
+        found = self._context.cache.get(JOB_QUEUES, Key(self.key.namespace, name))
+        if found is None:
+            raise NeedsChange(f"there is no JobQueue {name}: create it, or name another one in queueRef")
+        try:
+            queue = JobQueue.parse(found)
+        except pydantic.ValidationError as error:
+            raise NeedsChange(f"the JobQueue {name} is not as its schema says") from error
+        connection, _ = await self._context.connections.of(queue)
+        return connection, queue.spec.queue
+
+    async def _commanded(
+        self, told: Object, schedule: JobSchedule, connection: Connection, queue: str, epoch: int
+    ) -> JobSchedule:
+        """Carry out commands that came by annotation. Returns the schedule with what they changed in its status."""
+        annotations = schedule.metadata.annotations
+        before = {one.annotation: one for one in schedule.status.commands} | self._ran
+        value = annotations.get(RUN_NOW)
+        if value is not None and is_new(value, before[RUN_NOW].token if RUN_NOW in before else None):
+            token = value[:LONGEST]
+            try:
+                self._context.must_lead()
+                job_id = await connection.call(schedules.run_now, queue, epoch, schedule, token)
+            except ScheduleError as error:
+                self._did(told, RUN_NOW, token, "Failed", str(error))
+            else:
+                self._did(told, RUN_NOW, token, "Succeeded", f"job {job_id} was enqueued")
+        value = annotations.get(RESUME)
+        changes: dict[str, object] = {}
+        if value is not None and is_new(value, before[RESUME].token if RESUME in before else None):
+            self._did(told, RESUME, value[:LONGEST], "Succeeded", "failures up to now don't count any more")
+            changes["resumed_time"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        merged = before | self._ran
+        changes["commands"] = [merged[name] for name in sorted(merged)]
+        return schedule.model_copy(update={"status": schedule.status.model_copy(update=changes)})
+
+    def _did(self, told: Object, annotation: str, token: str, outcome: str, message: str) -> None:
+        self._ran[annotation] = CommandStatus.model_validate(
+            {
+                "annotation": annotation,
+                "token": token,
+                "outcome": outcome,
+                "changed": int(outcome == "Succeeded"),
+                "message": message[:1024],
+                "finishedTime": now(),
+            }
+        )
+        failed = outcome == "Failed"
+        reason = "CommandFailed" if failed else {RUN_NOW: "RunNow", RESUME: "Resumed"}[annotation]
+        self._context.events.say(told, reason, message, action="Command", kind="Warning" if failed else "Normal")
+
+    async def _forget(self, epoch: int) -> None:
+        if self._planned is None:
+            return  # Ticks that another leader has planned are found by `sweep`.
+        connection, queue, uid = self._planned
+        self._context.must_lead()
+        await connection.call(schedules.forget, queue, epoch, uid)
+        self._planned = None
+
+    async def _write(self, told: Object, schedule: JobSchedule, status: JobScheduleStatus) -> None:
+        before = self._status[1] if self._status is not None and self._status[0] == schedule.metadata.uid else None
+        stands = before if before is not None else JobSchedule.parse(told).status
+        if not is_news(stands, status):
+            return
+        self._context.must_lead()
+        body = {"status": status.model_dump(mode="json", by_alias=True)}
+        try:
+            await self._context.api.patch(JOB_SCHEDULES, self.key.namespace, self.key.name, body, subresource="status")
+        except NotFound:
+            return
+        self._status = schedule.metadata.uid, status
+
+    def _parsed(self, told: Object) -> JobSchedule:
+        version = told["metadata"]["resourceVersion"]
+        if self._known is None or self._known[0] != version:
+            self._known = version, JobSchedule.parse(told)
+        schedule = self._known[1]
+        if self._status is not None and self._status[0] == schedule.metadata.uid:
+            return schedule.model_copy(update={"status": self._status[1]})
+        return schedule
+
+    def _say(self, told: Object, made: Plan | None, problem: str | None) -> None:
+        if problem is not None and problem != self._problem:
+            self._context.events.say(told, "NeedsChange", problem, kind="Warning")
+        self._problem = problem
+        for effect in made.effects if made is not None else ():
+            if isinstance(effect, Missed):
+                ticks = "1 tick was" if effect.count == 1 else f"{effect.count} ticks were"
+                note = f"{ticks} missed, the last at {effect.last:%Y-%m-%dT%H:%M:%SZ}."
+                self._context.events.say(told, "TicksMissed", note, kind="Warning")
+
+
+async def sweep(context: Context, connection: Connection, queue: str, epoch: int) -> None:
+    """Take back the ticks of schedules that were deleted while nobody was looking.
+
+    Raises:
+        NotLeading, Superseded, BrokerError.
+    """
+    known = {one["metadata"].get("uid") for one in context.cache.all(JOB_SCHEDULES)}
+    for uid in await connection.call(_uids, queue):
+        if uid not in known:
+            context.must_lead()
+            await connection.call(schedules.forget, queue, epoch, uid)
+
+
+def _uids(broker: JobyardBroker, queue: str) -> list[str]:
+    return broker.schedules.uids(queue)
+
+
+def _pause(made: Plan, seen: Seen) -> float:
+    until = made.again.timestamp() - time.time()
+    live = any(run.state in ("Waiting", "Running") for run in seen.runs)
+    return max(SHORTEST_PAUSE, min(until, LIVE_PAUSE if live else LONGEST_PAUSE))
