@@ -76,6 +76,10 @@ class ScheduleController:
         place = (self.connection, queue, schedule.metadata.uid)
         if self._planned is not None and self._planned != place:
             await self._forget(epoch)
+        elif schedule.status.queue not in (None, queue):
+            # It was moved while another one led.
+            self._planned = (self.connection, str(schedule.status.queue), schedule.metadata.uid)
+            await self._forget(epoch)
         self._planned = place
         return await self._with_redis(told, schedule, self.connection, queue, epoch)
 
@@ -103,7 +107,7 @@ class ScheduleController:
         except BrokerError as error:
             await self._write(told, schedule, new_status(schedule, None, None, error=str(error)))
             return LIVE_PAUSE
-        await self._write(told, schedule, new_status(schedule, seen, made, problem=problem))
+        await self._write(told, schedule, new_status(schedule, seen, made, queue=queue, problem=problem))
         self._say(told, made, problem)
         if made is None:
             return LONGEST_PAUSE
