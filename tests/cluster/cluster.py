@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import subprocess
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 import yaml
+
+#: The image's name in our manifests. Nodes that we make have it under that name, too.
+RELEASE: Final = f"jobyard:{importlib.metadata.version('jobyard')}"
 
 
 class Node(Protocol):

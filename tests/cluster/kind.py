@@ -9,7 +9,7 @@ from typing import Final
 
 import yaml
 
-from cluster.cluster import Cluster
+from cluster.cluster import RELEASE, Cluster
 from cluster.native.addresses import unique_name
 from support.waiting import eventually
 
@@ -39,7 +39,8 @@ class KindCluster(Cluster):
         self.host = _gateway()
 
     def start_pods(self) -> None:
-        self._kind("load", "docker-image", self.image)
+        _run("docker", "tag", self.image, RELEASE)
+        self._kind("load", "docker-image", self.image, RELEASE)
         eventually(self.node_is_ready, 180, what="the node is ready")
 
     def stop(self) -> None:

@@ -23,19 +23,25 @@ from support.waiting import eventually
 
 
 @pytest.fixture
-def install(cluster: Cluster, kube_namespace: str) -> Iterator[Callable[..., None]]:
+def install(control_plane: Cluster, kube_namespace: str) -> Iterator[Callable[..., None]]:
     """Installs or upgrades the chart in the test's namespace, of which it is the operator."""
 
     def upgrade(**values: Any) -> None:
-        repository, _, tag = cluster.image.rpartition(":")
+        repository, _, tag = control_plane.image.rpartition(":")
         image = {"repository": repository, "tag": tag, "pullPolicy": "IfNotPresent"}
         given = {"image": image, "watchNamespaces": [kube_namespace], **values}
         command = ["upgrade", "--install", "jobyard", str(CHART), "--namespace", kube_namespace, "--take-ownership"]
-        helm(*command, "--kubeconfig", cluster.kubeconfig, "--values", "-", given=json.dumps(given))
+        helm(*command, "--kubeconfig", control_plane.kubeconfig, "--values", "-", given=json.dumps(given))
 
     yield upgrade
     helm(
-        "uninstall", "jobyard", "--namespace", kube_namespace, "--kubeconfig", cluster.kubeconfig, "--ignore-not-found"
+        "uninstall",
+        "jobyard",
+        "--namespace",
+        kube_namespace,
+        "--kubeconfig",
+        control_plane.kubeconfig,
+        "--ignore-not-found",
     )
 
 
@@ -61,11 +67,13 @@ def forwarded(cluster: Cluster, namespace: str, what: str, port: int) -> Iterato
 
 @pytest.mark.usefixtures("crds")
 @pytest.mark.parametrize("folder", ["manifests", "manifests/namespaced", "manifests/examples"])
-def test_the_api_server_takes_all_of_it(cluster: Cluster, kube_namespace: str, folder: str, tmp_path: Path) -> None:
+def test_the_api_server_takes_all_of_it(
+    control_plane: Cluster, kube_namespace: str, folder: str, tmp_path: Path
+) -> None:
     base = os.path.relpath(ROOT / folder, tmp_path.resolve())
     tmp_path.joinpath("kustomization.yaml").write_text(f"namespace: {kube_namespace}\nresources: [{base}]\n", "utf-8")
-    wanted = cluster.kubectl("kustomize", str(tmp_path))
-    said = cluster.kubectl(
+    wanted = control_plane.kubectl("kustomize", str(tmp_path))
+    said = control_plane.kubectl(
         "apply",
         "--server-side",
         "--force-conflicts",
@@ -79,13 +87,13 @@ def test_the_api_server_takes_all_of_it(cluster: Cluster, kube_namespace: str, f
 
 
 def test_the_operators_rights_are_those_of_its_namespace(
-    cluster: Cluster, kube_namespace: str, install: Callable[..., None]
+    control_plane: Cluster, kube_namespace: str, install: Callable[..., None]
 ) -> None:
     install()
 
     def may(verb: str, resource: str, namespace: str = kube_namespace) -> bool:
         account = f"system:serviceaccount:{kube_namespace}:jobyard-operator"
-        return can(cluster, verb, resource, "-n", namespace, "--as", account)
+        return can(control_plane, verb, resource, "-n", namespace, "--as", account)
 
     for verb, resource in (
         ("watch", "jobqueues.jobyard.dev"),
@@ -117,16 +125,16 @@ def test_the_operators_rights_are_those_of_its_namespace(
 
 
 def test_editors_of_a_namespace_edit_its_queues(
-    cluster: Cluster, kube_namespace: str, install: Callable[..., None]
+    control_plane: Cluster, kube_namespace: str, install: Callable[..., None]
 ) -> None:
     install()
     for role in ("view", "edit"):
-        cluster.kubectl(
+        control_plane.kubectl(
             "-n", kube_namespace, "create", "rolebinding", role, f"--clusterrole={role}", f"--user={role}er"
         )
 
     def may(user: str, verb: str, resource: str) -> bool:
-        return can(cluster, verb, resource, "-n", kube_namespace, "--as", user)
+        return can(control_plane, verb, resource, "-n", kube_namespace, "--as", user)
 
     # A controller adds our rules to theirs.
     eventually(lambda: may("editer", "create", "jobqueues.jobyard.dev"), 30, what="editors create queues")
@@ -138,21 +146,23 @@ def test_editors_of_a_namespace_edit_its_queues(
 
 
 def test_uninstalling_leaves_the_definitions_and_nothing_else(
-    cluster: Cluster, kube_namespace: str, install: Callable[..., None]
+    control_plane: Cluster, kube_namespace: str, install: Callable[..., None]
 ) -> None:
     install()
     # Deployments whose pods are refused make none.
     pods = "jsonpath={.status.replicas}"
     eventually(
-        lambda: cluster.kubectl("-n", kube_namespace, "get", "deployment", "jobyard-operator", "-o", pods) == "2",
+        lambda: control_plane.kubectl("-n", kube_namespace, "get", "deployment", "jobyard-operator", "-o", pods) == "2",
         60, what="the restricted namespace admits its pods",
     )  # fmt: skip
     install(commonLabels={"team": "shop"}, operator={"replicas": 1})
-    helm("uninstall", "jobyard", "--namespace", kube_namespace, "--kubeconfig", cluster.kubeconfig)
+    helm("uninstall", "jobyard", "--namespace", kube_namespace, "--kubeconfig", control_plane.kubeconfig)
     for path in (ROOT / "manifests" / "crds").glob("*.yaml"):
-        assert cluster.kubectl("get", "crd", f"{path.stem}.jobyard.dev", "-o", "name")
+        assert control_plane.kubectl("get", "crd", f"{path.stem}.jobyard.dev", "-o", "name")
     kinds = "deployments,services,secrets,serviceaccounts,roles,rolebindings,poddisruptionbudgets"
-    left = cluster.kubectl("-n", kube_namespace, "get", kinds, "-l", "app.kubernetes.io/part-of=jobyard", "-o", "name")
+    left = control_plane.kubectl(
+        "-n", kube_namespace, "get", kinds, "-l", "app.kubernetes.io/part-of=jobyard", "-o", "name"
+    )
     assert left == ""
 
 

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
-import pytest
-
-from cluster.native.cluster import NativeCluster
+from cluster.cluster import Cluster
 from support.waiting import eventually
-
-pytestmark = pytest.mark.timeout(300)
 
 LOOK = "import socket; socket.create_connection(('kubernetes.default.svc', 443), timeout=5); print('connected')"
 
 
-def test_pods_reach_the_api_server_by_its_service(cluster: NativeCluster, kube_namespace: str) -> None:
+def test_pods_reach_the_api_server_by_its_service(cluster: Cluster, kube_namespace: str) -> None:
     # A pod's own client knows no other address.
     pod = {
         "apiVersion": "v1",
@@ -26,7 +20,7 @@ def test_pods_reach_the_api_server_by_its_service(cluster: NativeCluster, kube_n
             "containers": [
                 {
                     "name": "main",
-                    "image": "localhost/jobyard:dev",
+                    "image": cluster.image,
                     "imagePullPolicy": "IfNotPresent",
                     "command": ["python", "-c", LOOK],
                     "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
@@ -34,7 +28,7 @@ def test_pods_reach_the_api_server_by_its_service(cluster: NativeCluster, kube_n
             ],
         },
     }
-    cluster.kubectl("-n", kube_namespace, "apply", "-f", "-", given=json.dumps(pod))
+    cluster.apply(kube_namespace, pod)
     phase = ("-n", kube_namespace, "get", "pod", "look", "-o", "jsonpath={.status.phase}")
     eventually(lambda: cluster.kubectl(*phase, check=False) == "Succeeded", 60, what="the pod has ended")
     assert cluster.kubectl("-n", kube_namespace, "logs", "look") == "connected\n"

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cluster.cluster import Cluster
+from cluster.cluster import RELEASE, Cluster
 from cluster.native import dns, images, network
 from cluster.native.addresses import API_PORT, HOST, LOOPBACK
 from cluster.native.certificates import Authority
@@ -22,6 +22,7 @@ from cluster.native.control_plane import ControlPlane
 from cluster.native.locks import Locks
 from cluster.native.node import Node
 from cluster.native.processes import Program
+from support.servers import binary
 
 
 class NativeCluster(Cluster):
@@ -84,8 +85,10 @@ class NativeCluster(Cluster):
         self._dns.start(held=self._held)
         pause = images.pause_archive(self.programs / "pause", self.directory / "pause.tar")
         self._await("containerd", self._containerd_answers)
-        for archive in (pause, self._archive):
+        valkey = images.valkey_archive(binary("valkey"), self.directory / "valkey.tar")
+        for archive in (pause, valkey, self._archive):
             images.import_archive(self.node.socket, archive)
+        images.tag(self.node.socket, self.image, f"docker.io/library/{RELEASE}")
         self._await("the node", self.node_is_ready)
 
     def stop(self) -> None:
