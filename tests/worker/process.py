@@ -121,7 +121,7 @@ class WorkerProcess:
 
     def ready(self) -> WorkerProcess:
         """Wait until it is."""
-        eventually(lambda: self.get("/readyz")[0] == 200, 15, what=f"the worker is ready; its log:\n{self.log()}")
+        eventually(lambda: self.get("/readyz")[0] == 200, 30, what=f"the worker is ready; its log:\n{self.log()}")
         return self
 
     def metric(self, name: str, **labels: str) -> float | None:

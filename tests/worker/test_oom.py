@@ -120,7 +120,7 @@ def test_a_process_that_the_kernel_has_killed_for_its_memory_leaves_that_with_it
         "gluttony", "--processes", "2", "--threads", "1", JOBYARD_POD_NAME="mail-1", JOBYARD_IMAGE="shop:1.4"
     )
     job_id = send("devour", "glutton")
-    job = producer.inspector.wait(job_id, queue="work", deadline=time.monotonic() + 20)
+    job = producer.inspector.wait(job_id, queue="work", deadline=time.monotonic() + 60)
     assert job is not None
     assert (job.state, job.attempts) == ("completed", len(job.errors) + 1)
     error = job.errors[0]
@@ -132,9 +132,9 @@ def test_a_process_that_the_kernel_has_killed_for_its_memory_leaves_that_with_it
     # Somebody's kill -9 is none.
     worker.ready()
     held = send("hold", "held", 60)
-    run = eventually(lambda: worker.runs()[2:])[0]
+    run = eventually(lambda: [one for one in worker.runs() if one.name == "held"], 30)[0]
     os.kill(run.pid, signal.SIGKILL)
     worker.release("held")
-    ended = producer.inspector.wait(held, queue="work", deadline=time.monotonic() + 10)
+    ended = producer.inspector.wait(held, queue="work", deadline=time.monotonic() + 30)
     assert ended is not None
     assert [one["error"] for one in ended.errors] == ["WorkerDied"]
