@@ -16,8 +16,10 @@ import pytest
 
 from cluster.cluster import Cluster
 from cluster.valkey import Valkey
+from jobyard.broker import JobyardBroker
+from jobyard.broker.inspector import Inspector
 from jobyard.web.tokens import Scope, new_token
-from support.chart import CHART, ROOT
+from support.chart import CHART, ROOT, kustomize, one, pod_spec
 from support.kubernetes_tools import helm
 from support.waiting import eventually
 
@@ -178,3 +180,33 @@ def test_the_dashboard_serves_with_tokens_and_redis_from_secrets(
         request = urllib.request.Request(f"{address}/api/access", headers={"Authorization": f"Bearer {secret}"})
         with urllib.request.urlopen(request, timeout=10) as reply:
             assert json.load(reply) == {"scope": "read"}
+
+
+@pytest.mark.usefixtures("crds")
+@pytest.mark.parametrize("everywhere", [False, True], ids=["one namespace", "all namespaces"])
+def test_the_operator_serves_the_example_under_its_rights(
+    cluster: Cluster, kube_namespace: str, install: Callable[..., None], valkey: Valkey, *, everywhere: bool
+) -> None:
+    install(watchNamespaces=[] if everywhere else [kube_namespace])
+    cluster.kubectl("-n", kube_namespace, "rollout", "status", "deployment/jobyard-operator", "--timeout=100s")
+    example = [each for each in kustomize("manifests/examples") if each["kind"] not in ("Namespace", "Secret")]
+    for document in example:
+        document["metadata"]["namespace"] = kube_namespace
+    one(example, "JobQueue")["spec"]["worker"]["image"] = cluster.image
+    enqueuing = pod_spec(one(example, "Job"))
+    assert enqueuing is not None
+    enqueuing["containers"][0] |= {"image": cluster.image, "command": ["python", "/app/shop.py", "20"]}
+    cluster.apply(kube_namespace, valkey.secret("redis"), *example)
+
+    broker = JobyardBroker(valkey.url)
+    try:
+        eventually(lambda: Inspector(broker).stats("emails").completed == 20, 120, what="all jobs are done")
+    finally:
+        broker.close()
+    ready = 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'
+    eventually(
+        lambda: cluster.kubectl("-n", kube_namespace, "get", "jobqueue", "emails", "-o", ready) == "True",
+        60, what="the operator says that the queue is ready",
+    )  # fmt: skip
+    said = cluster.kubectl("-n", kube_namespace, "logs", "-l", "app.kubernetes.io/component=operator", "--tail=-1")
+    assert "forbidden" not in said.lower(), said

@@ -83,6 +83,8 @@ class Watches:
             namespaces=self._namespaces,
             clusterwide=not self._namespaces,
             stop_flag=asyncio.Event(),
+            # For elections of kopf's own, of which there are none. Otherwise it asks for the user's name; a container's has none.
+            identity="jobyard-operator",  # type: ignore[arg-type]  # a NewType that kopf keeps to itself
         )
 
     def _register(self, registry: kopf.OperatorRegistry, kind: Kind) -> None:
