@@ -6,9 +6,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import dramatiq
 import pytest
+from tests.unit.operator.schedules.calendars import UID, job_schedule
 
 from jobyard.batch import Batch
 from jobyard.broker import JobyardBroker
@@ -21,8 +23,11 @@ from jobyard.broker.keys import registry
 from jobyard.broker.policy import QueuePolicy
 from jobyard.broker.retiring import release, retire
 from jobyard.worker.worker import JobyardWorker
+from jobyard_operator.core.schedules import Enqueue, Tick
+from jobyard_operator.core.schedules.ticks import at
 from jobyard_operator.redis.look import look
 from jobyard_operator.redis.memory import remember
+from jobyard_operator.redis.schedules import apply, forget, observe
 from jobyard_operator.redis.wakeup import Listener, sleep
 from support.acl import cluster_rules, user_rules
 from support.cluster import Cluster
@@ -111,6 +116,19 @@ def test_the_operator_looks_at_queues_of_all_nodes_and_hears_of_them(cluster: Cl
         seen = look(broker, queue, 15)
         assert (seen.waiting, seen.memory) == (1, queue.encode())
     listener.stop()
+
+
+def test_schedules_of_queues_on_all_nodes(cluster: Cluster, broker: JobyardBroker, hand: Callable[..., Hand]) -> None:
+    names = cluster.queues(2)
+    for name in names:
+        now = at(broker.inspector.stats(name).now)
+        ticks = [Tick(now + timedelta(seconds=second), now + timedelta(seconds=second)) for second in (-1, 60)]
+        assert apply(broker, name, 1, job_schedule(overlapPolicy="Skip"), [Enqueue(tick) for tick in ticks]) == (2, 0)
+    worker = hand(*names)
+    eventually(lambda: worker.fetch(len(names)) or len(worker.dispatcher.held) == len(names))
+    for name in names:
+        assert [run.state for run in observe(broker, name, UID).runs] == ["Running", "Planned"]
+        assert forget(broker, name, 1, UID) == 1
 
 
 def test_an_idle_worker_starts_a_job_of_any_node_within_milliseconds(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.unit.operator.schedules.calendars import UID, job_schedule
 
 from jobyard.batch import Batch
 from jobyard.broker import JobyardBroker
@@ -16,9 +18,13 @@ from jobyard.broker.pods import fence
 from jobyard.broker.policy import QueuePolicy
 from jobyard.broker.scripts import Argument, Script, script
 from jobyard.errors import Cancelled
+from jobyard_operator.core.schedules import Enqueue, TakeBack, Tick, taken_back
+from jobyard_operator.core.schedules.ticks import at
 from jobyard_operator.redis import policy as operator_policy
+from jobyard_operator.redis import schedules
 from jobyard_operator.redis.memory import remember
 from jobyard_operator.redis.wakeup import sleep
+from jobyard_operator.resources import JobSchedule
 from support.hand import Hand, message
 from support.snapshot import snapshot
 
@@ -111,8 +117,46 @@ class Scene:
         (keyed,) = [job for job in self.hand.dispatcher.held.values() if job.message_id == "a-0"]
         self.hand.done(keyed)
 
+    def scheduled(self, **seconds: float) -> list[Enqueue]:
+        """Ticks of a schedule that skips what overlaps, so many seconds from now."""
+        now = at(self.broker.inspector.stats("q").now)
+        return [Enqueue(Tick(now + timedelta(seconds=one), now + timedelta(seconds=one))) for one in seconds.values()]
+
+    def plan_ticks(self) -> JobSchedule:
+        schedule = job_schedule(overlapPolicy="Skip")
+        schedules.apply(self.broker, "q", 3, schedule, self.scheduled(late=-1, soon=60))
+        return schedule
+
+    def replan_ticks(self) -> None:
+        self.plan_ticks()
+        known = schedules.observe(self.broker, "q", UID).runs[1]
+        edited = job_schedule(template={"actor": "other"})
+        tick = Enqueue(Tick(known.nominal, known.due))
+        schedules.apply(self.broker, "q", 3, edited, [TakeBack(known), tick])
+
+    def take_ticks_back(self) -> None:
+        schedule = self.plan_ticks()
+        effects = taken_back(schedules.observe(self.broker, "q", UID))
+        assert schedules.apply(self.broker, "q", 3, schedule, effects)[1] == 1
+
+    def note_what_became_of_ticks(self) -> None:
+        self.plan_ticks()
+        late = schedules.observe(self.broker, "q", UID).runs[0]
+        self.broker.cancel(late.job_id, queue="q")
+        schedules.observe(self.broker, "q", UID)
+
+    def forget_a_schedule(self) -> None:
+        self.plan_ticks()
+        schedules.forget(self.broker, "q", 3, UID)
+
 
 ACTS: dict[str, Act] = {
+    "plan ticks": Scene.plan_ticks,
+    "plan ticks anew": Scene.replan_ticks,
+    "take ticks back": Scene.take_ticks_back,
+    "note what became of ticks": Scene.note_what_became_of_ticks,
+    "forget a schedule": Scene.forget_a_schedule,
+    "run a schedule by hand": lambda scene: schedules.run_now(scene.broker, "q", 3, job_schedule(), "now"),
     "enqueue": lambda scene: scene.broker.enqueue(message("q", job_id="new")),
     "enqueue delayed": lambda scene: scene.broker.enqueue(message("q", job_id="new"), delay=5000),
     "enqueue many": lambda scene: scene.broker.enqueue_many(

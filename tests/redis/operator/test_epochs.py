@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.unit.operator.schedules.calendars import UID, job_schedule
 
 from jobyard.broker import JobyardBroker
 from jobyard.broker.policy import QueuePolicy
+from jobyard_operator.redis import schedules
 from jobyard_operator.redis.epoch import Superseded
 from jobyard_operator.redis.look import look
 from jobyard_operator.redis.memory import LARGEST, remember
@@ -21,6 +23,8 @@ Write = Callable[[JobyardBroker, int], Any]
 
 WRITES: dict[str, Write] = {
     "remember": lambda broker, epoch: remember(broker, "q", epoch, b"%d" % epoch),
+    "schedules": lambda broker, epoch: schedules.run_now(broker, "q", epoch, job_schedule(), str(epoch)),
+    "forget": lambda broker, epoch: schedules.forget(broker, "q", epoch, UID),
     "configure": lambda broker, epoch: configure(broker, "q", epoch, QueuePolicy(completed=epoch)),
     "hold": lambda broker, epoch: hold(broker, "q", epoch, f"since {epoch}"),
     "sleep": lambda broker, epoch: sleep(broker, "q", epoch),

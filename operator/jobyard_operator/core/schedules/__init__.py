@@ -16,8 +16,10 @@ A controller makes these calls, for one JobSchedule after the other (two at a ti
 4. Tell: observe again if there were effects, `new_status(…)`, and write it if `is_news(…)`. Redis first, then the status: one
    that gets lost is only written later. Look again at `plan.again`.
 
-The annotation `jobyard.dev/run-now` becomes `redis.schedules.run_now(…, token)` before 1; `jobyard.dev/resume` sets
-`status.resumedTime`. A schedule that is deleted, or was moved to another queue (`status.queue`), is forgotten in its old queue:
+Before 1, `commands.new_commands(schedule)`: `jobyard.dev/run-now` becomes `redis.schedules.run_now(…, token)`, and
+`commands.handled(…)` the status to go on with.
+
+A schedule that is deleted, or was moved to another queue (`status.queue`), is forgotten in its old queue:
 `redis.schedules.forget(…)`. `broker.schedules.uids(queue)` shows those that were deleted while nobody was looking. There is no
 finalizer.
 """
