@@ -143,3 +143,23 @@ def test_a_module_that_crashes_is_tried_later_and_later(start: Start) -> None:
     assert worker.get("/livez")[0] == 200
     assert worker.get("/readyz") == (503, "0 of 1 processes are ready\n")
     assert worker.stop() == 0
+
+
+def test_a_worker_that_was_never_of_use_gives_up_where_it_is_asked_to(start: Start) -> None:
+    worker = start("crashing", "--processes", "1", "--max-crashes", "3")
+    assert worker.wait(15) == 4
+    assert len(worker.runs()) == 3
+    assert (
+        "Giving up: 3 processes died in a row before any job had ended; the last one exited with status 7"
+        in worker.log()
+    )
+
+
+def test_a_job_that_kills_its_workers_does_not_end_a_worker_that_was_of_use(start: Start, send: Send) -> None:
+    worker = start("app", "--processes", "1", "--threads", "1", "--max-crashes", "2").ready()
+    send("quick", "useful")
+    eventually(lambda: worker.metric("jobyard_jobs_ended_total", outcome="completed", queue="work", actor="quick") == 1)
+    for number in range(2):
+        send("die", f"{number}")
+    eventually(lambda: worker.metric("jobyard_worker_restarts_total", reason="crash") == 2, 20)
+    assert worker.ready().stop() == 0

@@ -197,6 +197,7 @@ def test_after_a_life_in_health_a_crash_is_a_first_one_again() -> None:
         ({"grace": -1}, "--grace is a number from 0"),
         ({"grace": float("nan")}, "--grace is a number from 0"),
         ({"max_jobs": 0}, "--max-jobs"),
+        ({"max_crashes": 0}, "--max-crashes is a number from 1"),
         ({"max_memory": 1}, "--max-memory is a number from 16"),
         ({"probe_port": 70_000}, "--probe-port is a number from 0 to 65535, not 70000"),
         ({"log_level": "loud"}, "--log-level is one of debug, info"),

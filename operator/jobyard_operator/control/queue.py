@@ -183,7 +183,7 @@ class QueueController:
             self._completed = completed
             revision = f"{queue.metadata.generation} {secret_version or ''}"
             hold_now, held = crash_loops.judged(kept.hold, pods, revision, moved, observation.now)
-            await self._hold(queue, connection, hold_now.reason if hold_now is not None and held else None, seen)
+            await self._hold(queue, connection, hold_now.reason if held else None, seen)
         after = Remembered(memory=decision.memory, starts=tuple(self._cold_start.starts), hold=hold_now)
         quiet = seen is not None and await self._keep(connection, name, kept, after, decision, seen, deployed)
         replicas = deployed.replicas

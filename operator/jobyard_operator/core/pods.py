@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from jobyard_operator.core.last_words import last_error
 from jobyard_operator.core.rendering import CONTAINER
 
 #: What has ended it.
@@ -26,6 +27,10 @@ _FAILING: Final = frozenset(
         "RunContainerError",
     }
 )
+#: A worker that ended itself, since its processes died one after another; and the status with which it did.
+GAVE_UP: Final = "GaveUp"
+GAVE_UP_STATUS: Final = 4
+_CRASHES: Final = ("CrashLoopBackOff", GAVE_UP)
 #: Why a pod is being removed by the cluster, and not because of what it did.
 _DISRUPTIONS: Final[dict[str, Kind]] = {
     "PreemptionByScheduler": "Preempted",
@@ -63,7 +68,8 @@ class PodFacts:
         ready_at: since when it serves; None: it doesn't.
         template: hash of the template that it was made from.
         restarts: how often its worker was started again.
-        failing: why its container doesn't run, in one word; '' while nothing is wrong.
+        crashed_at: when its worker crashed last, to the second; None: it never has.
+        failing: why it doesn't serve, in one word, where waiting won't help; '' while nothing is wrong.
         failure: the same for people, with how it ended last.
         ends: by container id: how those of its containers ended that are known.
     """
@@ -79,6 +85,7 @@ class PodFacts:
     template: str
     cost: int
     restarts: int
+    crashed_at: float | None
     failing: str
     failure: str
     ends: dict[str, End]
@@ -92,7 +99,11 @@ def facts(pod: dict[str, Any]) -> PodFacts:
     conditions = {one["type"]: one for one in status.get("conditions") or ()}
     ready: dict[str, Any] = conditions.get("Ready", {})
     serves = ready.get("status") == "True"
+    last = _last(worker)
+    crashed = bool(last) and last.get("exitCode") != 0
     failing = waiting.get("reason", "") if waiting.get("reason") in _FAILING else ""
+    if not failing and last.get("exitCode") == GAVE_UP_STATUS and not serves:
+        failing = GAVE_UP
     return PodFacts(
         name=meta["name"],
         uid=meta.get("uid", ""),
@@ -105,8 +116,9 @@ def facts(pod: dict[str, Any]) -> PodFacts:
         template=(meta.get("labels") or {}).get("pod-template-hash", ""),
         cost=_cost((meta.get("annotations") or {}).get(DELETION_COST)),
         restarts=int(worker.get("restartCount") or 0),
+        crashed_at=_time(last.get("finishedAt")) if crashed else None,
         failing=failing,
-        failure=_failure(pod, worker, waiting) if failing else "",
+        failure=_failure(pod, worker, failing, waiting) if failing else "",
         ends=_ends(pod, worker),
     )
 
@@ -177,14 +189,22 @@ def _disruption(status: dict[str, Any]) -> tuple[Kind | None, str]:
     return None, ""
 
 
-def _failure(pod: dict[str, Any], worker: dict[str, Any], waiting: dict[str, Any]) -> str:
+def _failure(pod: dict[str, Any], worker: dict[str, Any], failing: str, waiting: dict[str, Any]) -> str:
     image = _image(pod)
-    last = (worker.get("lastState") or {}).get("terminated") or {}
-    if waiting["reason"] != "CrashLoopBackOff":
-        return f"image {image}: {waiting['reason']}: {waiting.get('message', '')}".rstrip(": ")
+    if failing not in _CRASHES:
+        return f"image {image}: {failing}: {waiting.get('message', '')}".rstrip(": ")
+    last = _last(worker)
     how = "out of memory" if last.get("reason") == "OOMKilled" else f"exit code {last.get('exitCode', '?')}"
-    said = (last.get("message") or "").strip()
-    return f"image {image} crashes ({how}, {worker.get('restartCount', 0)} times)" + (f": {said}" if said else "")
+    ended = int(worker.get("restartCount") or 0) + ("terminated" in (worker.get("state") or {}))
+    said = last_error(last.get("message") or "")
+    times = "once" if ended == 1 else f"{ended} times"
+    return f"image {image} crashes ({how}, {times})" + (f": {said}" if said else "")
+
+
+def _last(worker: dict[str, Any]) -> dict[str, Any]:
+    """How the last of a worker's containers that ended did so; {}: none has."""
+    states = (worker.get("state") or {}, worker.get("lastState") or {})
+    return next((state["terminated"] for state in states if state.get("terminated")), {})
 
 
 def _worker(status: dict[str, Any]) -> dict[str, Any]:

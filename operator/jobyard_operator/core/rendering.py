@@ -16,6 +16,8 @@ CONTAINER: Final = "worker"
 PROBE_PORT: Final = 9191
 #: Tells a worker its image, for the history of jobs that fail.
 IMAGE_VARIABLE: Final = "JOBYARD_IMAGE"
+#: A worker ends when so many processes of it have died in a row before any job had ended: the cluster sees it then.
+MAX_CRASHES: Final = 3
 #: Seconds that a worker has after its drain timeout to give back what still runs, and to tell Redis.
 MARGIN: Final = 10
 
@@ -155,6 +157,8 @@ def _container(queue: JobQueue) -> dict[str, Any]:
         "startupProbe": _probe("/livez", periodSeconds=2, failureThreshold=90),
         "livenessProbe": _probe("/livez", periodSeconds=10, failureThreshold=6),
         "readinessProbe": _probe("/readyz", periodSeconds=5),
+        # The last error then stands in the pod's status, and from there in the JobQueue's.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
@@ -184,6 +188,7 @@ def _environment(queue: JobQueue) -> list[dict[str, Any]]:
         "JOBYARD_THREADS": str(spec.worker.threads),
         "JOBYARD_GRACE": str(spec.worker.drain_timeout_seconds),
         "JOBYARD_PROBE_PORT": str(PROBE_PORT),
+        "JOBYARD_MAX_CRASHES": str(MAX_CRASHES),
         IMAGE_VARIABLE: spec.worker.image,
     }
     pod = {"name": "JOBYARD_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from jobyard.worker.statuses import Status
+from jobyard_operator.core.last_words import last_error
 from jobyard_operator.core.pods import end_of_pod, facts
 
 
@@ -96,11 +98,45 @@ def test_why_a_pod_does_not_start() -> None:
     crashing = facts(pod(containerStatuses=container(waiting, terminated(1), 3)))
     assert crashing.failing == "CrashLoopBackOff"
     assert crashing.failure == "image shop:1 crashes (exit code 1, 3 times)"
+    assert crashing.crashed_at == seconds("2026-11-24T10:05:10Z")
     missing = {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}
     assert facts(pod(containerStatuses=container(missing))).failure == "image shop:1: ErrImagePull: no such image"
+    assert facts(pod(containerStatuses=container(missing))).crashed_at is None
     creating = {"waiting": {"reason": "ContainerCreating"}}
     assert facts(pod(containerStatuses=container(creating))).failing == ""
     assert facts(pod()).failing == ""
+
+
+def test_a_worker_that_gave_up_fails_until_it_serves_again() -> None:
+    ended = terminated(Status.CRASHING)
+    ended["terminated"]["message"] = (
+        '{"level":"error","message":"Giving up: 3 processes died"}\n{"level":"info","message":"Stopped."}'
+    )
+    for status in (container(ended), container({"running": {}}, ended, 1)):
+        found = facts(pod(containerStatuses=status))
+        assert found.failing == "GaveUp"
+        assert found.failure == "image shop:1 crashes (exit code 4, once): Giving up: 3 processes died"
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-24T10:05:14Z"}
+    serving = facts(pod(conditions=[ready], containerStatuses=container({"running": {}}, ended, 1)))
+    assert (serving.failing, serving.crashed_at) == ("", seconds("2026-11-24T10:05:10Z"))
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("", ""),
+        ("bash: jobyard: not found\n", "bash: jobyard: not found"),
+        (
+            'vel":"error","message":"cut off"}\n{"level":"error","message":"two\\nlines"}\n'
+            '{"level":"info","message":"Stopped."}',
+            "two lines",
+        ),
+        ('{"level":"info","message":"first"}\n[1]\n{"level":"info","message":"last"}\n\n', "last"),
+        ("x" * 1000, "x" * 299 + "…"),
+    ],
+)
+def test_the_last_error_of_a_log(log: str, said: str) -> None:
+    assert last_error(log) == said
 
 
 def test_a_pod_serves_from_when_it_is_ready() -> None:

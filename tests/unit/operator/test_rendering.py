@@ -85,6 +85,11 @@ def test_kubernetes_waits_longer_than_the_worker_drains(make_queue: MakeQueue) -
     assert pod(queue)["terminationGracePeriodSeconds"] == 600 + MARGIN >= 605
 
 
+def test_a_worker_that_can_not_work_ends_so_that_its_last_error_stands_in_its_status(make_queue: MakeQueue) -> None:
+    assert environment(make_queue())["JOBYARD_MAX_CRASHES"] == "3"
+    assert pod(make_queue())["containers"][0]["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
 def test_redis_is_named_by_its_secret(make_queue: MakeQueue) -> None:
     assert environment(make_queue())["JOBYARD_REDIS_URL"] == {"secretKeyRef": {"name": "redis", "key": "url"}}
 

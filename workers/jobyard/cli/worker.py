@@ -39,6 +39,7 @@ Exit status
   1   stopped when told so, but a process crashed meanwhile or had to be killed (its jobs run again)
   2   can't start: something on the command line, in the environment or in the modules is wrong
   3   can't start: Redis refuses us, or has settings under which jobs would get lost
+  4   its processes died one after another, see --max-crashes
 
 \b
 Probes and metrics, at http://127.0.0.1:9191 (inside Kubernetes: on all addresses)
@@ -111,6 +112,14 @@ def run(
             help="Replace a process after about so many jobs (up to a tenth fewer, so that not all are replaced together).",
         ),
     ] = None,
+    max_crashes: Annotated[
+        int | None,
+        typer.Option(
+            "--max-crashes", envvar="JOBYARD_MAX_CRASHES", metavar="N", show_default="try for ever",
+            help="End when so many processes have crashed, or could not load the modules, one after another and before any "
+            "job had ended: whoever started the worker then sees that this code is of no use. JobQueues have 3.",
+        ),
+    ] = None,
     max_memory: Annotated[
         int | None,
         typer.Option(
@@ -161,6 +170,7 @@ def run(
             path=tuple(path or ["."]),
             grace=grace,
             max_jobs=max_jobs,
+            max_crashes=max_crashes,
             max_memory=max_memory,
             probe_host=probe_host,
             probe_port=probe_port,

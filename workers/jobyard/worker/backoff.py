@@ -17,6 +17,11 @@ class Backoff:
         self._crashes = 0
         self._until = 0.0
 
+    @property
+    def crashes(self) -> int:
+        """How often in a row processes of this place have died."""
+        return self._crashes
+
     def crashed(self, now: float, lived: float) -> float:
         """A process died after `lived` seconds. Returns the pause in seconds until one may be started."""
         self._crashes = 1 if lived >= WELL_AFTER else self._crashes + 1

@@ -47,3 +47,9 @@ class Crew:
     def serving(self) -> list[Handle]:
         """Workers that run jobs, and go on doing so."""
         return [child for child in self.staying() if child.ready is not None]
+
+    def jobs_ended(self) -> bool:
+        """Whether any job that has run here has ever ended by itself, well or not."""
+        reports = [child.report for child in self.workers() if child.report is not None]
+        outcomes = self.books.with_reports(reports).outcomes
+        return any(count for (_, _, outcome), count in outcomes.items() if outcome not in ("spent", "back"))

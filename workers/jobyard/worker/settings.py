@@ -36,6 +36,7 @@ class WorkerSettings:
         path: directories that come first where modules are looked for.
         grace: seconds from SIGTERM until what still runs is given back.
         max_jobs: a process is replaced after about so many jobs; None: never.
+        max_crashes: the worker ends when so many processes have died in a row before any job had ended; None: it tries for ever.
         max_memory: a process is replaced when it is larger than so many MiB; None: never.
         probe_host: address that the probes listen on; "*": all; None: all inside Kubernetes, otherwise 127.0.0.1.
         probe_port: 0: no probes; None: 9191 if nobody else has it.
@@ -52,6 +53,7 @@ class WorkerSettings:
     path: tuple[str, ...] = (".",)
     grace: float = DEFAULT_GRACE
     max_jobs: int | None = None
+    max_crashes: int | None = None
     max_memory: int | None = None
     probe_host: str | None = None
     probe_port: int | None = None
@@ -78,6 +80,7 @@ class WorkerSettings:
         _within("--threads", self.threads, 1, 1024)
         _within("--grace", self.grace, 0, 86_400)
         _within("--max-jobs", self.max_jobs, 1, 10**12)
+        _within("--max-crashes", self.max_crashes, 1, 1000)
         _within("--max-memory", self.max_memory, 16, 10**9)
         _within("--probe-port", self.probe_port, 0, 65535)
         if self.log_level not in LEVELS:

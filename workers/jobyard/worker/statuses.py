@@ -16,3 +16,5 @@ class Status(IntEnum):
     USAGE = 2
     #: It could not start: Redis answers, but refuses us, or has settings under which jobs would get lost.
     REFUSED = 3
+    #: Its processes died one after another before any job had ended, and it was not to try for ever.
+    CRASHING = 4

@@ -318,6 +318,8 @@ class Supervisor:
             crew.restarts[reason] += 1
             if reason in ("crash", "failed", "stopped", "unhealthy"):
                 self._vacate(child, now)
+            if reason in ("crash", "failed"):
+                self._perhaps_give_up(child)
 
     def _note_failure(self, name: str, text: str, status: int | None) -> None:
         _logger.error("Process %s can't start: %s", name, text)
@@ -331,7 +333,7 @@ class Supervisor:
         jobs = child.doing()
         _logger.error("Process %s %s%s.", child.name(), child.end(), f" while it ran {jobs}" if jobs else "")
         if self._crew.stopping:
-            self._status = Status.KILLED
+            self._status = max(self._status, Status.KILLED)
         if child.loaded:
             self._estates.add(child, now)
 
@@ -346,6 +348,16 @@ class Supervisor:
             _logger.error("The new code can't be loaded (see above): the processes with the old code go on.")
             for one in reloading:
                 one.leaving = None
+
+    def _perhaps_give_up(self, child: Handle) -> None:
+        """What dies again and again and was never of any use is better seen from outside than tried for ever."""
+        most, crew = self._settings.max_crashes, self._crew
+        if most is None or crew.stopping or child.backoff.crashes < most or crew.jobs_ended():
+            return
+        last = child.failed.text if child.failed is not None else f"the last one {child.end()}"
+        _logger.error("Giving up: %d processes died in a row before any job had ended; %s", child.backoff.crashes, last)
+        self._status = Status.CRASHING
+        self._drain_all(self._settings.grace)
 
     async def _see_to_estates(self, now: float) -> None:
         """Hand back the jobs of dead children. Where no sibling and no successor will do it soon, an undertaker does."""
