@@ -89,6 +89,7 @@ def test_preview_of_what_never_comes_again(jobyard: Run) -> None:
         (["0 0 * * *", "-z", "Berlin"], "'Berlin' is no time zone"),
         (["0 0 * * *", "--from", "tomorrow"], "'tomorrow' is no time"),
         (["0 0 * * *", "--exclude", "@every 5m"], "can't be excluded"),
+        (["* * * * *", "--exclude", "* * * * *"], "exclude takes away 200,000 times in a row"),
         (["0 0 * * *", "--gap", "Never"], "--gap is RunAfter or Skip"),
     ],
 )

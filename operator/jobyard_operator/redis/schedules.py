@@ -166,6 +166,8 @@ def _put_in(
         json.dumps(info),
         _POLICIES[spec.overlap_policy],
         digest(schedule),
+        # What was counted before Redis was emptied, or in another queue.
+        *(getattr(schedule.status.counters, name) for name in ("fired", "succeeded", "failed", "cancelled", "skipped")),
         len(back) // 3,
         *back,
         *new,

@@ -104,9 +104,9 @@ def preview(
             jitter=timedelta(milliseconds=jitter),
         )
         begin = datetime.now(UTC) if start is None else moment(start)
+        ticks = next_ticks(calendar, begin, count)
     except ScheduleError as error:
         fail(str(error), Status.USAGE)
-    ticks = next_ticks(calendar, begin, count)
     if output is not Format.TABLE:
         show_value([_tick_values(calendar, tick) for tick in ticks], output)
         return

@@ -13,7 +13,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 from jobyard_operator.core.schedules.cron import ScheduleError
@@ -30,6 +30,7 @@ MOST_AHEAD: Final = 200
 ON_TIME: Final = timedelta(seconds=15)
 #: How many missed ticks are counted at once.
 MOST_MISSED: Final = 1000
+_SECOND: Final = timedelta(seconds=1)
 #: After so long a schedule is looked at again, whatever it says.
 LONGEST_PAUSE: Final = timedelta(minutes=1)
 
@@ -143,6 +144,7 @@ def plan(schedule: JobSchedule, seen: Seen, now: datetime | None = None) -> Plan
         )
 
     late, missed = _late(schedule, calendar, anchor, now, recorded)
+    late = sorted(late + _due_now(calendar, now, planned))
     if left is not None:
         late = late[:left]
         left -= len(late)
@@ -262,11 +264,19 @@ def _late(
     return run, Missed(len(lost), lost[-1].nominal)
 
 
+def _due_now(calendar: Calendar, now: datetime, planned: Iterable[datetime]) -> list[Tick]:
+    """Ticks that jitter was holding back, and that an edit has made due."""
+    found = (tick for nominal in planned if nominal <= now for tick in ticks(calendar, nominal - _SECOND, nominal))
+    return [tick for tick in found if tick.due <= now]
+
+
 def _ahead(calendar: Calendar, anchor: datetime, now: datetime, planned: Container[datetime]) -> list[Tick]:
     """Ticks that are due within the horizon. One whose nominal time is over may be held back by its jitter."""
+    # Ticks keep their order: it can only be the last one.
+    held_back = last_ticks(calendar, now - calendar.jitter, now, 1)
     coming = (
         tick
-        for tick in ticks(calendar, now - calendar.jitter, now + HORIZON)
+        for tick in chain(held_back, ticks(calendar, now, now + HORIZON))
         if tick.due > now and (tick.nominal > anchor or tick.nominal in planned)
     )
     return list(islice(coming, MOST_AHEAD))

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from jobyard_operator.core.schedules.cron import FAR, Cron
+from jobyard_operator.core.schedules.cron import FAR, Cron, ScheduleError
 from jobyard_operator.core.schedules.expressions import (
     Days,
     Every,
@@ -32,6 +32,8 @@ _UTC: Final = ZoneInfo("Etc/UTC")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: Nothing is looked for beyond; the calendar of Python ends soon after.
 _END: Final = datetime(9900, 1, 1, tzinfo=UTC)
+#: So many times in a row may be excluded; a weekend of seconds is less.
+MOST_EXCLUDED: Final = 200_000
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -101,7 +103,11 @@ class Calendar:
 
 
 def ticks(calendar: Calendar, after: datetime, until: datetime) -> Iterator[Tick]:
-    """The ticks whose nominal time is later than `after` and not later than `until`, in order."""
+    """The ticks whose nominal time is later than `after` and not later than `until`, in order.
+
+    Raises:
+        ScheduleError: `exclude` takes away more than `MOST_EXCLUDED` times in a row.
+    """
     until = min(until, _END)
     # The next nominal time bounds the jitter, also the one behind the end.
     nominals = _nominals(calendar, after, until + calendar.jitter)
@@ -162,11 +168,20 @@ def _nominals(calendar: Calendar, after: datetime, until: datetime) -> Iterator[
         until = min(until, calendar.end)
     if after >= until:
         return
-    last = None
+    last, excluded = None, 0
     for nominal in merge(*(_instants(one, calendar, after, until) for one in calendar.expressions)):
-        if nominal != last and not calendar.excludes(nominal):
-            yield nominal
+        if nominal == last:
+            continue
         last = nominal
+        if not calendar.excludes(nominal):
+            excluded = 0
+            yield nominal
+            continue
+        excluded += 1
+        if excluded > MOST_EXCLUDED:
+            raise ScheduleError(
+                f"exclude takes away {MOST_EXCLUDED:,} times in a row: exclude less, or say when it runs with schedules alone"
+            )
 
 
 def _instants(expression: Expression, calendar: Calendar, after: datetime, until: datetime) -> Iterator[datetime]:

@@ -193,6 +193,23 @@ def test_a_tick_that_jitter_holds_back_is_not_lost() -> None:
     assert plan(later, seen).effects == ()
 
 
+def test_a_tick_that_jitter_held_back_runs_when_an_edit_makes_it_due() -> None:
+    before = job_schedule(jitterSeconds=3000, **HOURLY)
+    now = NOON + timedelta(seconds=5)
+    seen = Seen(now=now, runs=(recorded(before, NOON),))
+    made = plan(job_schedule(handled(NOON - timedelta(hours=1)), generation=2, **HOURLY), seen)
+    assert [type(effect) for effect in made.effects] == [TakeBack, Enqueue]
+    assert enqueued(made, late=True) == ["12:00:00"]
+
+
+def test_a_schedule_of_which_nothing_is_left_is_no_endless_search() -> None:
+    with pytest.raises(ScheduleError, match="exclude takes away 200,000 times in a row"):
+        plan(job_schedule(handled(NOON), exclude=["* * * * *"], **MINUTELY), Seen(now=NOON))
+    weekend = job_schedule(handled(NOON), schedules=["* * * * * *"], exclude=["* * * * SAT,SUN"])
+    saturday = utc("2026-11-28T00:00:00")
+    assert plan(weekend, Seen(now=saturday, newest=saturday)).upcoming[0] == utc("2026-11-30T00:00:00")
+
+
 # Limits -------------------------------------------------------------------------------------------------------------
 
 

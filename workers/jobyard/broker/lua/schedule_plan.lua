@@ -1,7 +1,8 @@
 -- Put ticks of a schedule into its queue, each together with the record of it, and take others back.
 --   KEYS  1: the schedules of the queue   2: the schedule's record   then the queue's keys
 --   ARGV  1: epoch, see epoch.lua   2: uid   3: what is shown of the schedule, as JSON   4: skip | buffer | replace, or '': overlaps
---         are allowed   5: digest   6: how many ticks to take back; then for each: name, due time in ms, digest (see schedules.lua)
+--         are allowed   5: digest   6-10: counts that the record begins with, where there is none: recorded, succeeded, failed,
+--         cancelled, skipped   11: how many ticks to take back; then for each: name, due time in ms, digest (see schedules.lua)
 --         then for each tick to put in: name, due time in ms (0: now), job id, envelope, priority, wishes (see arrive.lua), ms after
 --         the due time within which the job must have started or ''
 --   Reply {ticks put in, ticks taken back}, or {-1, epoch} from a leader that is none any more
@@ -28,12 +29,15 @@ if old then
   return old
 end
 redis.call('HSET', index, uid, ARGV[3])
-local count = tonumber(ARGV[6])
-local taken_back = take_back_listed(q, record, 7, count)
+for i, name in ipairs({'recorded', 'succeeded', 'failed', 'cancelled', 'skipped'}) do
+  redis.call('HSETNX', record, name, ARGV[5 + i])
+end
+local count = tonumber(ARGV[11])
+local taken_back = take_back_listed(q, record, 12, count)
 
 local floor = tonumber(redis.call('HGET', record, 'floor') or -1)
 local put_in = 0
-for i = 7 + 3 * count, #ARGV, 7 do
+for i = 12 + 3 * count, #ARGV, 7 do
   local name, due, id, envelope, priority, wishes, patience = unpack(ARGV, i, i + 6)
   local nominal = tonumber(string.match(name, '^@(%d+)$'))
   if not (nominal and nominal <= floor) and redis.call('HEXISTS', record, name) == 0 then
