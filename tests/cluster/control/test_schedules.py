@@ -132,7 +132,7 @@ def test_one_that_is_deleted_while_nobody_looks(
     eventually(calendar.jobs, 20, what="ticks are planned")
     calendar.operator.kill()
     calendar.kubectl("delete", "jobschedule", "tick")
-    start_operator()
+    start_operator(wait=True)
     eventually(lambda: not calendar.jobs(), 30, what="its ticks are taken back by the next operator")
 
 
