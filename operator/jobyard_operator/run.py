@@ -68,7 +68,9 @@ class Operator:
             api, settings.lease_namespace, settings.lease_name, settings.identity, lambda: loop.lead_changed()
         )
         connections = Connections(api, woken)
-        self._context = Context(api, cache, connections, leadership, Events(api, settings.identity), Metrics())
+        self._context = Context(
+            api, cache, connections, leadership, Events(api, settings.identity), Metrics(api.requests)
+        )
         loop = Loop(self._context)
         cache.heard = loop.heard
         self._watches = Watches(api, cache, settings.namespaces)
@@ -127,7 +129,4 @@ class Operator:
         """Its metrics in Prometheus' text format."""
         metrics = self._context.metrics
         metrics.listed.set(time.monotonic() - (self._watches.listed_at or self._began))
-        for (method, resource), count in self._context.api.requests.items():
-            counter = metrics.requests.labels(method, resource)
-            counter.inc(count - counter._value.get())
         return metrics.text()

@@ -17,7 +17,7 @@ from jobyard_operator.control.queue import QueueController
 from jobyard_operator.control.schedule import ScheduleController
 from jobyard_operator.control.telemetry import Telemetry
 from jobyard_operator.kubernetes.api import ApiError
-from jobyard_operator.kubernetes.cache import Change, Key
+from jobyard_operator.kubernetes.cache import SPEC_DIGEST, Change, Key
 from jobyard_operator.kubernetes.kinds import BUDGETS, DEAD_JOBS, DEPLOYMENTS, JOB_QUEUES, JOB_SCHEDULES, PODS, Kind
 from jobyard_operator.redis.epoch import Superseded
 
@@ -208,5 +208,5 @@ def _spec_changed(change: Change) -> bool:
     """Whether somebody has changed what we apply. Replicas and status are not among it."""
     if change.before is None or change.after is None:
         return True
-    before, after = ({**(one.get("spec") or {}), "replicas": None} for one in (change.before, change.after))
-    return before != after or change.before["metadata"].get("labels") != change.after["metadata"].get("labels")
+    before, after = (one["spec"].get(SPEC_DIGEST) for one in (change.before, change.after))
+    return bool(before != after or change.before["metadata"].get("labels") != change.after["metadata"].get("labels"))

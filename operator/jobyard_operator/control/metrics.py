@@ -1,10 +1,14 @@
-"""What the operator tells Prometheus: each queue's numbers and decisions, how it does itself. See docs/operator/running.md."""
+"""What the operator tells Prometheus: each queue's numbers and decisions, and how it does itself. docs/operator/running.md."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from jobyard_operator.core.observation import Decision, Observation
 from jobyard_operator.core.reasons import Reason
@@ -15,26 +19,28 @@ _STEPS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _LATENCIES: Final = (0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120)
 
 
+@dataclass(slots=True)
+class _Last:
+    """What was seen and decided last of a queue. For thousands of queues, series are made of it when somebody asks."""
+
+    target: float
+    observation: Observation
+    decision: Decision
+    held: bool
+
+
 class Metrics:
-    """All of them, in a registry of their own."""
+    """All of them, in a registry of their own.
 
-    def __init__(self) -> None:
+    Args:
+        requests: to the API server, by method and resource; counted elsewhere.
+    """
+
+    def __init__(self, requests: Mapping[tuple[str, str], int]) -> None:
         registry = self.registry = CollectorRegistry()
-
-        def gauge(name: str, about: str, labels: tuple[str, ...] = _QUEUE) -> Gauge:
-            return Gauge(f"jobyard_{name}", about, labels, registry=registry)
-
-        self.jobs = gauge("queue_jobs", "Jobs by state, as the operator saw them last", (*_QUEUE, "state"))
-        self.oldest = gauge("queue_oldest_seconds", "For how long the first waiting job has waited")
-        self.arrivals = gauge("queue_arrival_rate", "Jobs a second that arrive, averaged")
-        self.service = gauge("queue_service_seconds", "Time that a run takes, averaged")
-        self.desired = gauge("queue_desired_replicas", "Replicas that the autoscaler wants")
-        self.replicas = gauge("queue_replicas", "Replicas by what they do", (*_QUEUE, "state"))
-        self.needed = gauge("queue_needed_replicas", "Replicas needed at this moment, before windows and steps down")
-        self.target = gauge("queue_target_wait_seconds", "The aim: jobs start within this time")
-        self.cold_start = gauge("queue_cold_start_seconds", "From the creation of a pod until it serves")
-        self.reason = gauge("queue_decision", "1 for the reason of the last decision", (*_QUEUE, "reason"))
-        self.held = gauge("queue_held", "1 while the operator holds the queue, since its pods crash")
+        self._queues: dict[Key, _Last] = {}
+        registry.register(_Queues(self._queues))
+        registry.register(_Requests(requests))
         self.leads = Gauge("jobyard_operator_leads", "1 while this process leads", registry=registry)
         self.epoch = Gauge("jobyard_operator_epoch", "The leader's epoch", registry=registry)
         self.watched = Gauge("jobyard_operator_jobqueues", "JobQueues that are watched", registry=registry)
@@ -49,9 +55,6 @@ class Metrics:
         self.failed_steps = Counter(
             "jobyard_operator_failed_steps", "Steps that could not be finished", ("cause",), registry=registry
         )
-        self.requests = Counter(
-            "jobyard_operator_api_requests", "Requests to the API server", ("method", "resource"), registry=registry
-        )
         self.scalings = Counter(
             "jobyard_queue_scalings", "Changes of the number of replicas", (*_QUEUE, "direction"), registry=registry
         )
@@ -60,40 +63,91 @@ class Metrics:
             registry=registry,
         )  # fmt: skip
 
-    def decided(self, key: Key, target: float, observation: Observation, decision: Decision) -> None:
-        """One decision."""
-        labels = (key.namespace, key.name)
-        if observation.error is None:
-            for state in ("waiting", "active", "orphaned", "parked", "delayed"):
-                self.jobs.labels(*labels, state).set(getattr(observation, state))
-            self.oldest.labels(*labels).set(observation.oldest)
-        memory = decision.memory
-        self.arrivals.labels(*labels).set(max(memory.fast, memory.slow))
-        if memory.service is not None:
-            self.service.labels(*labels).set(memory.service)
-        if observation.cold_start is not None:
-            self.cold_start.labels(*labels).set(observation.cold_start)
-        self.target.labels(*labels).set(target)
-        if decision.desired is not None:
-            self.desired.labels(*labels).set(decision.desired)
-        self.needed.labels(*labels).set(decision.inputs.get("needed", decision.desired or 0))
-        for state, count in (
-            ("wanted", observation.replicas),
-            ("ready", observation.ready),
-            ("starting", observation.starting),
-            ("terminating", observation.terminating),
-        ):
-            self.replicas.labels(*labels, state).set(count)
-        for reason in Reason:
-            self.reason.labels(*labels, reason.value).set(reason is decision.reason)
+    def decided(self, key: Key, target: float, observation: Observation, decision: Decision, held: bool) -> None:
+        """One decision.
+
+        Args:
+            target: the aim, `targetWaitSeconds`.
+            held: the operator holds the queue.
+        """
+        self._queues[key] = _Last(target, observation, decision, held)
 
     def forget(self, key: Key) -> None:
         """A JobQueue is gone."""
+        self._queues.pop(key, None)
         labels = {"jobqueue_namespace": key.namespace, "jobqueue": key.name}
-        for metric in vars(self).values():
-            if isinstance(metric, Gauge | Counter) and set(_QUEUE) <= set(metric._labelnames):
-                metric.remove_by_labels(labels)
+        for counter in (self.scalings, self.fenced_jobs):
+            counter.remove_by_labels(labels)
 
     def text(self) -> bytes:
         """In Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+#: One value a queue; None: not known.
+_VALUES: Final[tuple[tuple[str, str, Callable[[_Last], float | None]], ...]] = (
+    ("oldest_seconds", "For how long the first waiting job has waited", lambda last: last.observation.oldest),
+    ("target_wait_seconds", "The aim: jobs start within this time", lambda last: last.target),
+    (
+        "arrival_rate",
+        "Jobs a second that arrive, averaged",
+        lambda last: max(last.decision.memory.fast, last.decision.memory.slow),
+    ),
+    ("service_seconds", "Time that a run takes, averaged", lambda last: last.decision.memory.service),
+    ("cold_start_seconds", "From the creation of a pod until it serves", lambda last: last.observation.cold_start),
+    ("desired_replicas", "Replicas that the autoscaler wants", lambda last: last.decision.desired),
+    (
+        "needed_replicas",
+        "Replicas needed at this moment, before windows and steps down",
+        lambda last: last.decision.inputs.get("needed", last.decision.desired),
+    ),
+    ("held", "1 while the operator holds the queue, since its pods crash", lambda last: float(last.held)),
+)
+_STATES: Final = ("waiting", "active", "orphaned", "parked", "delayed")
+_PODS: Final = (("wanted", "replicas"), ("ready", "ready"), ("starting", "starting"), ("terminating", "terminating"))
+
+
+class _Requests(Collector):
+    """Requests to the API server."""
+
+    def __init__(self, requests: Mapping[tuple[str, str], int]) -> None:
+        self._requests = requests
+
+    def collect(self) -> Iterator[Any]:
+        family = CounterMetricFamily(
+            "jobyard_operator_api_requests", "Requests to the API server", labels=("method", "resource")
+        )
+        for labels, count in list(self._requests.items()):
+            family.add_metric(labels, count)
+        yield family
+
+
+class _Queues(Collector):
+    """The series of all queues."""
+
+    def __init__(self, queues: dict[Key, _Last]) -> None:
+        self._queues = queues
+
+    def collect(self) -> Iterator[Any]:
+        everything = [((key.namespace, key.name), last) for key, last in self._queues.items()]
+        for name, about, value in _VALUES:
+            family = GaugeMetricFamily(f"jobyard_queue_{name}", about, labels=_QUEUE)
+            for labels, last in everything:
+                found = value(last)
+                if found is not None:
+                    family.add_metric(labels, found)
+            yield family
+        jobs = GaugeMetricFamily("jobyard_queue_jobs", "Jobs by state, as seen last", labels=(*_QUEUE, "state"))
+        pods = GaugeMetricFamily("jobyard_queue_replicas", "Replicas by what they do", labels=(*_QUEUE, "state"))
+        reasons = GaugeMetricFamily(
+            "jobyard_queue_decision", "1 for the reason of the last decision", labels=(*_QUEUE, "reason")
+        )
+        for labels, last in everything:
+            if last.observation.error is None:
+                for state in _STATES:
+                    jobs.add_metric((*labels, state), getattr(last.observation, state))
+            for state, field in _PODS:
+                pods.add_metric((*labels, state), getattr(last.observation, field))
+            for reason in Reason:
+                reasons.add_metric((*labels, reason.value), float(reason is last.decision.reason))
+        yield from (jobs, pods, reasons)

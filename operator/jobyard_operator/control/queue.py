@@ -193,7 +193,7 @@ class QueueController:
         if seen is not None:
             await self._dead_jobs.step(queue, connection, seen)
             await self._commands.step(queue, connection, self._status.last(queue).commands)
-        self._context.metrics.decided(self.key, rules.target_wait, observation, decision)
+        self._context.metrics.decided(self.key, rules.target_wait, observation, decision, self._held is not None)
         status = Facts(
             generation=queue.metadata.generation,
             failing=self._held or failing,
@@ -246,7 +246,6 @@ class QueueController:
 
     async def _hold(self, queue: JobQueue, connection: Connection, reason: str | None, seen: Look) -> None:
         before, self._held = self._held, reason
-        self._context.metrics.held.labels(self.key.namespace, self.key.name).set(reason is not None)
         if (seen.held is None) == (reason is None) and (reason is None or reason == before):
             return
         self._context.must_lead()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -9,8 +11,10 @@ from typing import Any, Final
 
 from jobyard_operator.core.rendering import QUEUE_LABEL
 from jobyard_operator.kubernetes.api import SCALER, Object
-from jobyard_operator.kubernetes.kinds import Kind
+from jobyard_operator.kubernetes.kinds import BUDGETS, DEPLOYMENTS, PODS, Kind
 
+#: In the spec of cached Deployments and budgets: changes with all of it but the number of replicas.
+SPEC_DIGEST: Final = "jobyardSpecDigest"
 #: Set in the metadata of cached Deployments whose number of replicas the autoscaler owns.
 SCALER_OWNS: Final = "jobyardScalerOwnsReplicas"
 
@@ -67,7 +71,7 @@ class Cache:
 
     def put(self, kind: Kind, told: Object) -> None:
         """An object is there. An older state than the one known is left aside."""
-        slim = _slim(told)
+        slim = _slim(kind, told)
         meta = slim["metadata"]
         key, queue = Key(meta.get("namespace", ""), meta["name"]), _queue(meta)
         before = self._objects[kind].get(key)
@@ -90,7 +94,7 @@ class Cache:
             return
         del self._objects[kind][key]
         # As it was at its end: with the exit codes of its containers.
-        last = _slim(told)
+        last = _slim(kind, told)
         queue = _queue(before["metadata"])
         if queue is not None:
             self._owned[kind, queue].discard(key)
@@ -121,10 +125,22 @@ def _version(told: Object) -> int:
     return int(version) if version.isdigit() else 0
 
 
-def _slim(told: Object) -> Object:
-    """Without what takes most of the room and is of no use here."""
+def _slim(kind: Kind, told: Object) -> Object:
+    """Without what takes most of the room and is of no use here. There may be thousands."""
     meta = dict(told["metadata"])
     managed = meta.pop("managedFields", None) or ()
+    (meta.get("annotations") or {}).pop("kubectl.kubernetes.io/last-applied-configuration", None)
     if any(one.get("manager") == SCALER and one.get("subresource") == "scale" for one in managed):
         meta[SCALER_OWNS] = True
-    return {**told, "metadata": meta}
+    slim = {"apiVersion": kind.api_version, "kind": kind.name, "metadata": meta}
+    spec, status = told.get("spec") or {}, told.get("status") or {}
+    if kind in (DEPLOYMENTS, BUDGETS):
+        # What we apply is only compared.
+        digest = hashlib.blake2b(json.dumps({**spec, "replicas": None}, sort_keys=True).encode(), digest_size=12)
+        slim["spec"] = {"replicas": spec.get("replicas", 0), SPEC_DIGEST: digest.hexdigest()}
+        slim["status"] = {name: count for name, count in status.items() if isinstance(count, int)}
+        return slim
+    if kind is PODS:
+        containers = [{"name": one["name"], "image": one.get("image", "")} for one in spec.get("containers") or ()]
+        spec = {"nodeName": spec.get("nodeName"), "containers": containers}
+    return {**slim, "spec": spec, "status": status}
