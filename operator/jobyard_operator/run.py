@@ -25,6 +25,7 @@ from jobyard_operator.settings import Settings
 
 #: Seconds without a whole list of the cluster after which the process is better started again.
 DEAF: Final = 3 * RELIST
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class Operator:
         )
         loop = Loop(self._context)
         cache.heard = loop.heard
-        self._watches = Watches(api, cache, settings.namespaces)
+        self._watches = Watches(api, cache, settings.namespaces, self._hear_signals)
         probes = Probes(self, None)
         try:
             if settings.port is not None:
@@ -88,26 +89,30 @@ class Operator:
             await api.close()
 
     async def _work(self, loop: Loop, leadership: Leadership) -> None:
-        running = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            running.add_signal_handler(number, self.stop)
+        self._hear_signals()
         try:
             async with asyncio.TaskGroup() as tasks:
                 parts = [
-                    tasks.create_task(self._watches.run(), name="watches"),
-                    tasks.create_task(self._context.events.run(), name="events"),
                     tasks.create_task(loop.run(), name="loop"),
                     # Nobody leads who doesn't know yet what there is.
                     tasks.create_task(self._lead(leadership), name="election"),
+                    tasks.create_task(self._context.events.run(), name="events"),
+                    tasks.create_task(self._watches.run(), name="watches"),
                 ]
                 await self._stop.wait()
                 _logger.info("Stopping.")
+                # One after the other: whoever gives the Lease back must not act any more.
                 for part in parts:
                     part.cancel()
+                    await asyncio.wait([part])
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in _SIGNALS:
                 with contextlib.suppress(ValueError):
-                    running.remove_signal_handler(number)
+                    asyncio.get_running_loop().remove_signal_handler(number)
+
+    def _hear_signals(self) -> None:
+        for number in _SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, self.stop)
 
     async def _lead(self, leadership: Leadership) -> None:
         await self._watches.ready.wait()

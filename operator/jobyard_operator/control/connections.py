@@ -66,7 +66,7 @@ class Connection:
 
     def close(self) -> None:
         if self.listener is not None:
-            self.listener.stop()
+            self.listener.stop(1)
         self.broker.close()
 
 
@@ -117,8 +117,11 @@ class Connections:
                 connection.close()
 
     def close(self) -> None:
-        """Close everything."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        """Close everything. Calls that wait for an answer get none any more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for connection in self._open.values():
+            if connection.listener is not None:
+                connection.listener.stop(0)
         for connection in self._open.values():
             connection.close()
 

@@ -85,7 +85,7 @@ class Loop:
                 served.wake.set()
 
     def lead_changed(self) -> None:
-        """This process begins to lead, or ceases to."""
+        """This process begins to lead, ceases to, or has another epoch."""
         self._context.metrics.leads.set(self._context.leadership.leads)
         self._context.metrics.epoch.set(self._context.leadership.epoch)
         for served in self._served.values():
@@ -98,8 +98,10 @@ class Loop:
                 tasks.create_task(self.fencing.run())
                 tasks.create_task(self._housekeeping())
         finally:
-            for task in [*self._tasks, *(one.task for one in self._served.values() if one.task is not None)]:
+            ours = [*self._tasks, *(one.task for one in self._served.values() if one.task is not None)]
+            for task in ours:
                 task.cancel()
+            await asyncio.gather(*ours, return_exceptions=True)
 
     def _begin(self, kind: Kind, key: Key) -> _Served:
         served = self._served.get((kind, key))
@@ -141,8 +143,8 @@ class Loop:
                     pause = LONGEST_PAUSE
                 except Superseded as error:
                     _logger.warning("%s %s: %s", kind.name, key, error)
+                    # Either somebody else leads by now, or our epoch becomes a higher one, and that wakes us.
                     self._context.leadership.rise_above(error.seen)
-                    pause = FIRST_PAUSE
                 except (ApiError, BrokerError, JobyardError) as error:
                     failures += 1
                     pause = min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE)

@@ -63,17 +63,21 @@ class Api:
         self.requests: dict[tuple[str, str], int] = {}  # by method and plural, for the metrics
 
     @classmethod
-    async def connect(cls) -> Api:
+    async def connect(cls, kubeconfig: Path | None = None) -> Api:
         """As the pod's service account, or else as the kubeconfig says.
+
+        Args:
+            kubeconfig: this one, wherever it runs.
 
         Raises:
             ConfigException: there is neither.
         """
         configuration = Configuration()
-        if os.environ.get("KUBERNETES_SERVICE_HOST") and _SERVICE_ACCOUNT.exists():
+        if kubeconfig is None and os.environ.get("KUBERNETES_SERVICE_HOST") and _SERVICE_ACCOUNT.exists():
             config.load_incluster_config(client_configuration=configuration)
         else:
-            await config.load_kube_config(client_configuration=configuration)
+            file = None if kubeconfig is None else str(kubeconfig)
+            await config.load_kube_config(config_file=file, client_configuration=configuration)
         configuration.connection_pool_maxsize = 32
         return cls(ApiClient(configuration=configuration))
 

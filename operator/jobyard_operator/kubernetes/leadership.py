@@ -36,6 +36,7 @@ class Leadership:
 
     Attributes:
         epoch: higher than that of everybody who led before; 0: it has not led yet.
+        holder: the identity of who leads, as far as is known.
     """
 
     def __init__(
@@ -45,10 +46,11 @@ class Leadership:
         self._changed = changed
         self.epoch = 0
         self._until = 0.0  # monotonic: it leads until then
-        self._seen: tuple[object, ...] = ()  # what the holder wrote last …
+        # What stood in the Lease last; (): there was none; None: it was not asked for yet …
+        self._seen: tuple[object, ...] | None = None
         self._seen_at = 0.0  # … and when that was seen first, by our clock
-        self._told = False
-        self._least = 1
+        self._highest = 0  # of all epochs that were heard of
+        self._told: tuple[bool, int] = (False, 0)
         self.holder = ""
 
     @property
@@ -56,10 +58,10 @@ class Leadership:
         """Whether this process may act now."""
         return time.monotonic() < self._until
 
-    def rise_above(self, seen: int) -> None:
-        """Something has seen this epoch already, though the Lease doesn't know of it: somebody has deleted the Lease, and it
-        began anew. If we hold it at the next renewal, our epoch is a higher one."""
-        self._least = max(self._least, seen + 1)
+    def rise_above(self, epoch: int) -> None:
+        """A later epoch was found in Redis than ours. Where this process nevertheless holds the Lease (that was deleted, say, or
+        the queues were another cluster's before), its epoch becomes higher with the next renewal."""
+        self._highest = max(self._highest, epoch)
 
     async def run(self) -> None:
         """Take part, until cancelled. Then the Lease is given back, so that somebody else can go on at once."""
@@ -80,33 +82,44 @@ class Leadership:
         try:
             lease = await self._api.get(LEASES, self._namespace, self._name)
         except NotFound:
-            lease = {
-                "apiVersion": LEASES.api_version,
-                "kind": LEASES.name,
-                "metadata": {"name": self._name, "namespace": self._namespace},
-                "spec": self._spec(self._least),
-            }
-            try:
-                await self._api.create(LEASES, self._namespace, lease)
-            except Conflict:
-                return
-            self._took(self._least, asked)
+            await self._create(asked)
             return
         spec = lease.get("spec") or {}
         self.holder = spec.get("holderIdentity") or ""
         transitions = int(spec.get("leaseTransitions") or 0)
-        if self.holder == self._identity and self.epoch == transitions:
-            await self._write(lease, max(transitions, self._least), asked, spec.get("acquireTime"))
-        elif not self.holder or self.holder == self._identity or self._is_over(spec, asked):
+        ours = self.holder == self._identity
+        self.rise_above(transitions)
+        over = self._is_over((self.holder, spec.get("renewTime"), transitions), spec.get("leaseDurationSeconds"))
+        if ours and self.epoch == transitions == self._highest:
+            await self._write(lease, transitions, asked, spec.get("acquireTime"))
+        elif not self.holder or ours or over:
             # One that bears our name but is not of this process: it is not renewed but taken, with an epoch of its own.
-            await self._write(lease, max(transitions + 1, self._least), asked)
+            await self._write(lease, self._highest + 1, asked)
+        else:
+            self._until = 0.0  # Whoever held it before, it is somebody else's now.
 
-    def _is_over(self, spec: Object, now: float) -> bool:
+    async def _create(self, asked: float) -> None:
+        # Where there has been a Lease, somebody has deleted it, and its holder may not know yet.
+        if not self.leads and self._seen is not None and not self._is_over((), None):
+            return
+        lease = {
+            "apiVersion": LEASES.api_version,
+            "kind": LEASES.name,
+            "metadata": {"name": self._name, "namespace": self._namespace},
+            "spec": self._spec(self._highest + 1),
+        }
+        try:
+            await self._api.create(LEASES, self._namespace, lease)
+        except Conflict:
+            return
+        self._took(self._highest + 1, asked)
+
+    def _is_over(self, said: tuple[object, ...], duration: float | None) -> bool:
         # By our own clock, since when the holder wrote nothing new: clocks of machines differ.
-        said = (spec.get("holderIdentity"), spec.get("renewTime"), spec.get("leaseTransitions"))
+        now = time.monotonic()
         if said != self._seen:
             self._seen, self._seen_at = said, now
-        return now >= self._seen_at + float(spec.get("leaseDurationSeconds") or DURATION)
+        return now >= self._seen_at + float(duration or DURATION)
 
     async def _write(self, lease: Object, epoch: int, asked: float, acquired: str | None = None) -> None:
         lease["spec"] = {**(lease.get("spec") or {}), **self._spec(epoch, acquired)}
@@ -118,6 +131,7 @@ class Leadership:
 
     def _took(self, epoch: int, asked: float) -> None:
         self.epoch, self._until, self.holder = epoch, asked + DEADLINE, self._identity
+        self.rise_above(epoch)
 
     def _spec(self, epoch: int, acquired: str | None = None) -> Object:
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -130,13 +144,15 @@ class Leadership:
         }
 
     def _tell(self) -> None:
-        if self.leads != self._told:
-            self._told = self.leads
-            if self._told:
-                _logger.info("%s leads, with epoch %d.", self._identity, self.epoch)
-            else:
-                _logger.warning("%s leads no more.", self._identity)
-            self._changed()
+        now = (self.leads, self.epoch)
+        if now == self._told:
+            return
+        before, self._told = self._told, now
+        if self.leads:
+            _logger.info("%s leads, with epoch %d.", self._identity, self.epoch)
+        elif before[0]:
+            _logger.warning("%s leads no more.", self._identity)
+        self._changed()
 
     async def _give_back(self) -> None:
         if not self.leads:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import kopf
@@ -30,8 +30,19 @@ WATCHED: Final[tuple[tuple[Kind, str], ...]] = (
 )
 #: Seconds between two lists of everything.
 RELIST: Final = 300.0
+#: Seconds after which a watch that says nothing is made anew.
+INACTIVITY: Final = 75.0
 
 _logger: Final = logging.getLogger(__name__)
+
+
+class _Backoffs:
+    """Seconds between tries. There is no last one: with it, kopf would end."""
+
+    def __iter__(self) -> Iterator[float]:
+        yield from (0.2, 0.5, 1, 2, 3)
+        while True:
+            yield 5
 
 
 class Watches:
@@ -39,19 +50,27 @@ class Watches:
 
     Args:
         namespaces: to watch; none: all.
+        begun: called when kopf has begun: it has taken the process's signals for itself, as nobody can tell it not to.
 
     Attributes:
         ready: set when everything was listed once.
         listed_at: monotonic time of the last whole list; 0: there was none.
     """
 
-    def __init__(self, api: Api, cache: Cache, namespaces: Sequence[str] = ()) -> None:
+    def __init__(
+        self, api: Api, cache: Cache, namespaces: Sequence[str] = (), begun: Callable[[], None] = lambda: None
+    ) -> None:
+        self._begun = begun
         self._api, self._cache, self._namespaces = api, cache, list(namespaces)
         self.ready = asyncio.Event()
         self.listed_at = 0.0
 
     async def run(self) -> None:
-        """Watch until cancelled."""
+        """Watch until cancelled.
+
+        Raises:
+            RuntimeError: kopf has ended by itself. It has cancelled all later tasks of this event loop then.
+        """
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._relist())
             tasks.create_task(self._kopf())
@@ -67,8 +86,10 @@ class Watches:
         settings.scanning.disabled = True
         settings.networking.request_timeout = 30
         settings.networking.connect_timeout = 5
-        settings.networking.error_backoffs = (0.2, 0.5, 1, 2, 3, 5)
+        settings.networking.error_backoffs = _Backoffs()
         settings.watching.server_timeout = 600
+        # Bookmarks come every minute: one that says nothing for longer is dead.
+        settings.watching.inactivity_timeout = INACTIVITY
         settings.watching.connect_timeout = 5
         settings.watching.chunk_size = 500
         settings.queueing.worker_limit = 50
@@ -77,7 +98,8 @@ class Watches:
             if label:
                 settings.watching.label_selectors[kind.group, kind.version, kind.plural] = label
         kopf.on.login(registry=registry)(self._login)
-        await kopf.operator(
+        others = asyncio.all_tasks()
+        tasks = await kopf.spawn_tasks(
             registry=registry,
             settings=settings,
             namespaces=self._namespaces,
@@ -86,6 +108,9 @@ class Watches:
             # For elections of kopf's own, of which there are none. Otherwise it asks for the user's name; a container's has none.
             identity="jobyard-operator",  # type: ignore[arg-type]  # a NewType that kopf keeps to itself
         )
+        self._begun()
+        await kopf.run_tasks(tasks, ignored=others)
+        raise RuntimeError("the watches have ended")
 
     def _register(self, registry: kopf.OperatorRegistry, kind: Kind) -> None:
         async def changed(event: kopf.RawEvent, **_: Any) -> None:

@@ -64,11 +64,11 @@ class Listener:
         """Begin to listen; doesn't wait until it does."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """End the thread. Waits for it, for up to some seconds."""
+    def stop(self, timeout: float = _DEAD) -> None:
+        """End the thread. Waits for it, for up to so many seconds; it may take some, if Redis doesn't answer."""
         self._stopped.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join(_DEAD)
+            self._thread.join(timeout)
 
     def _run(self) -> None:
         pause, failing = _FIRST_PAUSE, False

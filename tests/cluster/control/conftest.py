@@ -25,19 +25,20 @@ def rights(namespace: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def start_operator(
-    control_plane: Cluster, crds: None, kube_namespace: str, tmp_path: Path
-) -> Iterator[Callable[..., OperatorProcess]]:
-    """Starts operators for the test's namespace: `start_operator()`. The first one has been waited for until it leads."""
+def access(control_plane: Cluster, crds: None, kube_namespace: str) -> Path:
+    """A kubeconfig with the operator's rights in the test's namespace."""
     control_plane.apply(kube_namespace, *rights(kube_namespace))
-    kubeconfig = control_plane.kubeconfig_for(kube_namespace, _ACCOUNT)
+    return control_plane.kubeconfig_for(kube_namespace, _ACCOUNT)
+
+
+@pytest.fixture
+def start_operator(access: Path, kube_namespace: str, tmp_path: Path) -> Iterator[Callable[..., OperatorProcess]]:
+    """Starts operators for the test's namespace: `start_operator()`. The first one has been waited for until it leads."""
     started: list[OperatorProcess] = []
 
     def start(*more: str, wait: bool | None = None) -> OperatorProcess:
         log = tmp_path / f"operator-{len(started)}.log"
-        one = OperatorProcess(
-            kubeconfig, log, "--namespace", kube_namespace, "--lease-namespace", kube_namespace, *more
-        )
+        one = OperatorProcess(access, log, "--namespace", kube_namespace, "--lease-namespace", kube_namespace, *more)
         started.append(one)
         one.start()
         if wait or (wait is None and len(started) == 1):

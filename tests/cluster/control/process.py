@@ -61,6 +61,12 @@ class OperatorProcess:
             os.kill(self._process.pid, signal.SIGCONT)
             end(self._process)
 
+    def end(self, number: signal.Signals = signal.SIGTERM, timeout: float = 10) -> int:
+        """Send a signal, and return its exit status."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        return self._process.wait(timeout)
+
     def messages(self) -> list[str]:
         """What it has logged."""
         if not self._log.exists():

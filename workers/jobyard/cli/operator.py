@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from typing import Annotated
@@ -89,6 +90,9 @@ def operator(
     except CannotStart as error:
         typer.echo(f"jobyard operator: {error}", err=True)
         raise typer.Exit(2) from None
+    except Exception:
+        logging.getLogger("jobyard.operator").exception("The operator ends by a fault.")
+        raise typer.Exit(1) from None
 
 
 async def _run(kind: type, settings: object) -> None:
