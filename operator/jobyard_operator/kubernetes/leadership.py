@@ -32,10 +32,11 @@ class Leadership:
 
     Args:
         identity: of this process, as it is written into the Lease; nobody else has the same.
-        changed: called when it begins to lead, and when it ceases to.
+        changed: called when it begins to lead, when it ceases to, and when its epoch becomes another one.
 
     Attributes:
         epoch: higher than that of everybody who led before; 0: it has not led yet.
+        heard: the highest epoch that was heard of.
         holder: the identity of who leads, as far as is known.
     """
 
@@ -49,7 +50,7 @@ class Leadership:
         # What stood in the Lease last; (): there was none; None: it was not asked for yet …
         self._seen: tuple[object, ...] | None = None
         self._seen_at = 0.0  # … and when that was seen first, by our clock
-        self._highest = 0  # of all epochs that were heard of
+        self.heard = 0
         self._told: tuple[bool, int] = (False, 0)
         self.holder = ""
 
@@ -61,7 +62,7 @@ class Leadership:
     def rise_above(self, epoch: int) -> None:
         """A later epoch was found in Redis than ours. Where this process nevertheless holds the Lease (that was deleted, say, or
         the queues were another cluster's before), its epoch becomes higher with the next renewal."""
-        self._highest = max(self._highest, epoch)
+        self.heard = max(self.heard, epoch)
 
     async def run(self) -> None:
         """Take part, until cancelled. Then the Lease is given back, so that somebody else can go on at once."""
@@ -90,11 +91,11 @@ class Leadership:
         ours = self.holder == self._identity
         self.rise_above(transitions)
         over = self._is_over((self.holder, spec.get("renewTime"), transitions), spec.get("leaseDurationSeconds"))
-        if ours and self.epoch == transitions == self._highest:
+        if ours and self.epoch == transitions == self.heard:
             await self._write(lease, transitions, asked, spec.get("acquireTime"))
         elif not self.holder or ours or over:
             # One that bears our name but is not of this process: it is not renewed but taken, with an epoch of its own.
-            await self._write(lease, self._highest + 1, asked)
+            await self._write(lease, self.heard + 1, asked)
         else:
             self._until = 0.0  # Whoever held it before, it is somebody else's now.
 
@@ -106,13 +107,14 @@ class Leadership:
             "apiVersion": LEASES.api_version,
             "kind": LEASES.name,
             "metadata": {"name": self._name, "namespace": self._namespace},
-            "spec": self._spec(self._highest + 1),
+            "spec": self._spec(self.heard + 1),
         }
         try:
             await self._api.create(LEASES, self._namespace, lease)
         except Conflict:
+            await self._step()  # Somebody was faster; what did they write?
             return
-        self._took(self._highest + 1, asked)
+        self._took(self.heard + 1, asked)
 
     def _is_over(self, said: tuple[object, ...], duration: float | None) -> bool:
         # By our own clock, since when the holder wrote nothing new: clocks of machines differ.
