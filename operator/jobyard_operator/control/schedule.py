@@ -13,19 +13,16 @@ from jobyard.broker import JobyardBroker
 from jobyard.broker.errors import BrokerError
 from jobyard_operator.control.connections import Connection, NeedsChange
 from jobyard_operator.control.context import Context
-from jobyard_operator.control.times import now
-from jobyard_operator.core.commands import LONGEST, is_new
 from jobyard_operator.core.schedules import Missed, Plan, ScheduleError, Seen, is_news, new_status, plan, taken_back
+from jobyard_operator.core.schedules.commands import RUN_NOW, handled, new_commands
 from jobyard_operator.kubernetes.api import NotFound, Object
 from jobyard_operator.kubernetes.cache import Key
 from jobyard_operator.kubernetes.kinds import JOB_QUEUES, JOB_SCHEDULES
 from jobyard_operator.redis import schedules
 from jobyard_operator.redis.epoch import Superseded
-from jobyard_operator.resources.jobqueue import CommandStatus, JobQueue
+from jobyard_operator.resources.jobqueue import JobQueue
 from jobyard_operator.resources.jobschedule import JobSchedule, JobScheduleStatus
 
-RUN_NOW: Final = "jobyard.dev/run-now"
-RESUME: Final = "jobyard.dev/resume"
 #: Seconds until the next step at the latest: runs end meanwhile, and the status shows it; …
 LONGEST_PAUSE: Final = 30.0
 #: … at the soonest; …
@@ -47,7 +44,6 @@ class ScheduleController:
         self._known: tuple[str, JobSchedule] | None = None
         self._status: tuple[str, JobScheduleStatus] | None = None  # as we wrote it last, since the watch is behind
         self._planned: tuple[Connection, str, str] | None = None  # where ticks of this schedule are, and its UID
-        self._ran: dict[str, CommandStatus] = {}
         self._problem: str | None = None
 
     async def step(self) -> float | None:
@@ -128,42 +124,28 @@ class ScheduleController:
     async def _commanded(
         self, told: Object, schedule: JobSchedule, connection: Connection, queue: str, epoch: int
     ) -> JobSchedule:
-        """Carry out commands that came by annotation. Returns the schedule with what they changed in its status."""
-        annotations = schedule.metadata.annotations
-        before = {one.annotation: one for one in schedule.status.commands} | self._ran
-        value = annotations.get(RUN_NOW)
-        if value is not None and is_new(value, before[RUN_NOW].token if RUN_NOW in before else None):
-            token = value[:LONGEST]
-            try:
+        """Carry out commands that came by annotation. Returns the schedule with what became of them in its status."""
+        for command in new_commands(schedule):
+            job_id: str | None = None
+            problem: str | None = None
+            if command.annotation == RUN_NOW:
                 self._context.must_lead()
-                job_id = await connection.call(schedules.run_now, queue, epoch, schedule, token)
-            except ScheduleError as error:
-                self._did(told, RUN_NOW, token, "Failed", str(error))
-            else:
-                self._did(told, RUN_NOW, token, "Succeeded", f"job {job_id} was enqueued")
-        value = annotations.get(RESUME)
-        changes: dict[str, object] = {}
-        if value is not None and is_new(value, before[RESUME].token if RESUME in before else None):
-            self._did(told, RESUME, value[:LONGEST], "Succeeded", "failures up to now don't count any more")
-            changes["resumed_time"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        merged = before | self._ran
-        changes["commands"] = [merged[name] for name in sorted(merged)]
-        return schedule.model_copy(update={"status": schedule.status.model_copy(update=changes)})
-
-    def _did(self, told: Object, annotation: str, token: str, outcome: str, message: str) -> None:
-        self._ran[annotation] = CommandStatus.model_validate(
-            {
-                "annotation": annotation,
-                "token": token,
-                "outcome": outcome,
-                "changed": int(outcome == "Succeeded"),
-                "message": message[:1024],
-                "finishedTime": now(),
-            }
-        )
-        failed = outcome == "Failed"
-        reason = "CommandFailed" if failed else {RUN_NOW: "RunNow", RESUME: "Resumed"}[annotation]
-        self._context.events.say(told, reason, message, action="Command", kind="Warning" if failed else "Normal")
+                try:
+                    job_id = await connection.call(schedules.run_now, queue, epoch, schedule, command.token)
+                except ScheduleError as error:
+                    problem = str(error)
+            status = handled(schedule.status, command, datetime.now(UTC), job_id=job_id, problem=problem)
+            schedule = schedule.model_copy(update={"status": status})
+            reason = "RunNow" if command.annotation == RUN_NOW else "Resumed"
+            (said,) = (one.message for one in status.commands if one.annotation == command.annotation)
+            self._context.events.say(
+                told,
+                "CommandFailed" if problem else reason,
+                said,
+                action="Command",
+                kind="Warning" if problem else "Normal",
+            )
+        return schedule
 
     async def _forget(self, epoch: int) -> None:
         if self._planned is None:
@@ -179,7 +161,7 @@ class ScheduleController:
         if not is_news(stands, status):
             return
         self._context.must_lead()
-        body = {"status": status.model_dump(mode="json", by_alias=True)}
+        body = {"status": status.model_dump(mode="json", by_alias=True, exclude_none=True)}
         try:
             await self._context.api.patch(JOB_SCHEDULES, self.key.namespace, self.key.name, body, subresource="status")
         except NotFound:
