@@ -13,6 +13,8 @@ QUEUE_LABEL: Final = "jobyard.dev/jobqueue"
 #: Changes when the Secret does, so that pods are replaced.
 VERSION_ANNOTATION: Final = "jobyard.dev/secret-version"
 CONTAINER: Final = "worker"
+#: Seconds for which pods wait for a node that doesn't answer.
+LOST_NODE_PATIENCE: Final = 15
 PROBE_PORT: Final = 9191
 #: Tells a worker its image, for the history of jobs that fail.
 IMAGE_VARIABLE: Final = "JOBYARD_IMAGE"
@@ -122,7 +124,20 @@ def _template(queue: JobQueue, secret_version: str | None) -> dict[str, Any]:
         _name_image(template, worker.image)
         # What finds the pods is not for changing.
         template["metadata"]["labels"] = {**template["metadata"].get("labels", {}), **selector(queue)}
+    _leave_dead_nodes(template["spec"])
     return template
+
+
+def _leave_dead_nodes(spec: dict[str, Any]) -> None:
+    """Pods of a node that doesn't answer are replaced soon, and not after Kubernetes' five minutes: another one that runs their jobs
+    does no harm, since what they still say is refused. An override that tolerates it for as long as it likes is left alone."""
+    given = list(spec.get("tolerations") or ())
+    known = {one.get("key") for one in given}
+    spec["tolerations"] = given + [
+        {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": LOST_NODE_PATIENCE}
+        for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+        if key not in known and None not in known
+    ]
 
 
 def _name_image(template: dict[str, Any], before: str) -> None:

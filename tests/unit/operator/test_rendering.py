@@ -123,3 +123,15 @@ def test_children_go_with_their_queue(make_queue: MakeQueue) -> None:
     for child in (deployment(make_queue()), disruption_budget(make_queue())):
         [owner] = child["metadata"]["ownerReferences"]
         assert (owner["kind"], owner["uid"], owner["controller"]) == ("JobQueue", "6a8c4c1e", True)
+
+
+def test_pods_do_not_wait_for_long_for_a_node_that_is_lost(make_queue: MakeQueue) -> None:
+    keys = {one["key"]: one["tolerationSeconds"] for one in pod(make_queue())["tolerations"]}
+    assert keys == {"node.kubernetes.io/not-ready": 15, "node.kubernetes.io/unreachable": 15}
+    own = {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute"}
+    some = pod(make_queue(worker=WORKER | {"podTemplate": {"spec": {"tolerations": [own]}}}))["tolerations"]
+    assert some[0] == own
+    assert [one["key"] for one in some[1:]] == ["node.kubernetes.io/not-ready"]
+    everything = {"operator": "Exists"}
+    template = {"spec": {"tolerations": [everything]}}
+    assert pod(make_queue(worker=WORKER | {"podTemplate": template}))["tolerations"] == [everything]
