@@ -103,7 +103,7 @@ def _metadata(queue: JobQueue) -> dict[str, Any]:
 def _template(queue: JobQueue, secret_version: str | None) -> dict[str, Any]:
     worker = queue.spec.worker
     annotations = {VERSION_ANNOTATION: secret_version} if secret_version is not None else {}
-    template = {
+    template: dict[str, Any] = {
         "metadata": {"labels": _labels(queue), "annotations": annotations},
         "spec": {
             "terminationGracePeriodSeconds": worker.drain_timeout_seconds + MARGIN,
@@ -129,8 +129,8 @@ def _template(queue: JobQueue, secret_version: str | None) -> dict[str, Any]:
 
 
 def _leave_dead_nodes(spec: dict[str, Any]) -> None:
-    """Pods of a node that doesn't answer are replaced soon, and not after Kubernetes' five minutes: another one that runs their jobs
-    does no harm, since what they still say is refused. An override that tolerates it for as long as it likes is left alone."""
+    """Pods of a node that doesn't answer are replaced soon, and not after Kubernetes' five minutes: others may run their jobs, since
+    what they still say is refused. An override that tolerates it for as long as it likes is left alone."""
     given = list(spec.get("tolerations") or ())
     known = {one.get("key") for one in given}
     spec["tolerations"] = given + [
