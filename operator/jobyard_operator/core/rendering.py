@@ -129,7 +129,7 @@ def _template(queue: JobQueue, secret_version: str | None) -> dict[str, Any]:
 
 
 def _leave_dead_nodes(spec: dict[str, Any]) -> None:
-    """Pods of a node that doesn't answer are replaced soon, and not after Kubernetes' five minutes: others may run their jobs, since
+    """Pods of a node that doesn't answer are replaced soon, not after Kubernetes' five minutes: others may run their jobs, since
     what they still say is refused. An override that tolerates it for as long as it likes is left alone."""
     given = list(spec.get("tolerations") or ())
     known = {one.get("key") for one in given}
