@@ -117,15 +117,17 @@ def test_a_process_that_the_kernel_has_killed_for_its_memory_leaves_that_with_it
     start_inside: Callable[..., WorkerProcess], send: Send, producer: JobyardBroker
 ) -> None:
     worker = start_inside(
-        "gluttony", "--processes", "2", "--threads", "1", JOBYARD_POD_NAME="mail-1", JOBYARD_IMAGE="shop:1.4"
-    )
+        "gluttony", "--processes", "2", "--threads", "1",
+        JOBYARD_POD_NAME="mail-1", JOBYARD_NODE_NAME="node-1", JOBYARD_IMAGE="shop:1.4",
+    )  # fmt: skip
     job_id = send("devour", "glutton")
     job = producer.inspector.wait(job_id, queue="work", deadline=time.monotonic() + 60)
     assert job is not None
     assert (job.state, job.attempts) == ("completed", len(job.errors) + 1)
     error = job.errors[0]
     assert (error["error"], error["group"], error["signal"]) == ("OOMKilled", "OOMKilled", signal.SIGKILL)
-    assert (error["pod"], error["image"]) == ("mail-1", "shop:1.4")
+    assert (error["pod"], error["node"], error["image"]) == ("mail-1", "node-1", "shop:1.4")
+    assert error["exit_code"] == 137
     assert "had reached its memory limit" in error["message"]
     assert "had reached its memory limit" in worker.log()
 

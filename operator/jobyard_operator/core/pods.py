@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -27,6 +28,8 @@ _FAILING: Final = frozenset(
         "RunContainerError",
     }
 )
+#: Reasons of containers that nobody saw end: their node did, or its container runtime.
+_LOST: Final = ("Unknown", "ContainerStatusUnknown")
 #: A worker that ended itself, since its processes died one after another; and the status with which it did.
 GAVE_UP: Final = "GaveUp"
 GAVE_UP_STATUS: Final = 4
@@ -100,7 +103,7 @@ def facts(pod: dict[str, Any]) -> PodFacts:
     ready: dict[str, Any] = conditions.get("Ready", {})
     serves = ready.get("status") == "True"
     last = _last(worker)
-    crashed = bool(last) and last.get("exitCode") != 0
+    crashed = bool(last) and last.get("exitCode") != 0 and last.get("reason") not in _LOST
     failing = waiting.get("reason", "") if waiting.get("reason") in _FAILING else ""
     if not failing and last.get("exitCode") == GAVE_UP_STATUS and not serves:
         failing = GAVE_UP
@@ -161,13 +164,15 @@ def _end(pod: dict[str, Any], worker: dict[str, Any], ended: dict[str, Any]) -> 
     where = f"in pod {name}" + (f" on node {node}" if node else "")
     if disruption is not None:
         kind, counts, message = disruption, False, f"{disruption} {where}: {why}"
+    elif reason in _LOST:
+        kind, counts, message = "NodeLost", False, f"the worker {where} was gone when the node came back"
     elif reason == "OOMKilled":
         kind, counts, message = "OOMKilled", True, f"out of memory {where}"
     elif code == 0 or pod["metadata"].get("deletionTimestamp") is not None:
         # It was asked to stop; what it could not finish in time goes back.
         kind, counts, message = "Stopped", False, f"the worker {where} was stopped (exit code {code})"
     else:
-        how = f"signal {code - 128}" if code > 128 else f"exit code {code}"
+        how = f"signal {code - 128}" if 128 < code <= 128 + signal.SIGRTMAX else f"exit code {code}"
         kind, counts, message = "WorkerDied", True, f"the worker {where} ended with {how}"
     running = ((worker.get("state") or {}).get("running") or {}).get("startedAt")
     # Times in a pod's status are whole seconds, cut off; what began in the second of the end and before the next start is meant.

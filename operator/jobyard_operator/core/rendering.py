@@ -206,8 +206,12 @@ def _environment(queue: JobQueue) -> list[dict[str, Any]]:
         "JOBYARD_MAX_CRASHES": str(MAX_CRASHES),
         IMAGE_VARIABLE: spec.worker.image,
     }
-    pod = {"name": "JOBYARD_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
-    return [url, *({"name": name, "value": value} for name, value in values.items()), pod]
+    own = {"JOBYARD_POD_NAME": "metadata.name", "JOBYARD_NODE_NAME": "spec.nodeName"}
+    return [
+        url,
+        *({"name": name, "value": value} for name, value in values.items()),
+        *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in own.items()),
+    ]
 
 
 def _probe(path: str, **timing: int) -> dict[str, Any]:

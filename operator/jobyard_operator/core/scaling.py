@@ -315,10 +315,11 @@ def _down(rules: Rules, observation: Observation, memory: Memory, need: _Need) -
         held = _held(rules, memory, now, patience)
         if patience > 1 and held > _held(rules, memory, now, 1):
             bounds.append(Bound.FLAP_GUARD)
-        if held == replicas - 1 and held < _held(rules, memory, now, 2 * patience):
+        if held == replicas - 1 and replicas <= rules.max and held < _held(rules, memory, now, 2 * patience):
             held = replicas
             bounds.append(Bound.DEAD_BAND)
-        held = min(held, replicas)
+        # What somebody demands is no noise: a lower max holds at once.
+        held = min(held, replicas, rules.max)
         if held > desired:
             desired, reason = held, Reason.STABILIZING
             bounds.append(Bound.STABILIZATION)

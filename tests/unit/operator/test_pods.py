@@ -43,6 +43,9 @@ def seconds(text: str) -> float:
     [
         (137, "OOMKilled", "OOMKilled", True),
         (137, "Error", "WorkerDied", True),
+        (255, "Error", "WorkerDied", True),
+        (255, "Unknown", "NodeLost", False),
+        (137, "ContainerStatusUnknown", "NodeLost", False),
         (1, "Error", "WorkerDied", True),
         (0, "Completed", "Stopped", False),
     ],
@@ -51,6 +54,7 @@ def test_how_a_container_ended(code: int, reason: str, kind: str, counts: bool) 
     (end,) = facts(pod(containerStatuses=container(terminated(code, reason)))).ends.values()
     assert (end.kind, end.counts, end.exit_code, end.node, end.image) == (kind, counts, code, "node-1", "shop:1")
     assert end.before == seconds("2026-11-24T10:05:11Z"), "times are cut off to seconds"
+    assert ("signal 9" in end.message) == (kind == "WorkerDied" and code == 137)
 
 
 def test_a_restarted_container_is_not_meant_with_the_one_before() -> None:

@@ -90,6 +90,16 @@ def test_a_lower_max_waits_for_busy_pods_too() -> None:
     assert decision.reason is Reason.DRAINING
 
 
+def test_a_lower_max_waits_for_nothing_else() -> None:
+    look = Observation(now=1000.0, active=1, replicas=3, ready=3, idle=2)
+    memory = Memory(looked=995.0, service=1.0, steady=((990.0, 3),), needed=((990.0, 3),))
+    assert decide(replace(RULES, max=3), look, memory).reason is Reason.STABILIZING
+    for most in (1, 2):
+        decision = decide(replace(RULES, max=most), look, memory)
+        assert decision.desired == 2, "half of them at a time"
+        assert Bound.DEAD_BAND not in decision.bounds
+
+
 def test_to_zero_after_the_idle_timeout_and_not_before() -> None:
     looks = [Observation(now=1000.0 + 5 * n, active=int(n < 10), ended=int(n >= 10)) for n in range(60)]
     decisions = [decision for _, decision in follow(RULES, iter(looks), replicas=1)]

@@ -288,14 +288,17 @@ def _printable(text: str) -> str:
 
 def image() -> dict[str, str]:
     """The container image that this process runs in, where its environment says it."""
-    name = os.environ.get("JOBYARD_IMAGE", "")
-    return {"image": _printable(name)[:LONGEST_NAME]} if name else {}
+    return _named("image", "JOBYARD_IMAGE")
 
 
 def pod() -> dict[str, str]:
-    """The pod that this process runs in, where its environment says it."""
-    name = os.environ.get("JOBYARD_POD_NAME", "")
-    return {"pod": _printable(name)[:LONGEST_NAME]} if name else {}
+    """The pod that this process runs in, and its node, where its environment says it."""
+    return _named("pod", "JOBYARD_POD_NAME") | _named("node", "JOBYARD_NODE_NAME")
+
+
+def _named(what: str, variable: str) -> dict[str, str]:
+    name = os.environ.get(variable, "")
+    return {what: _printable(name)[:LONGEST_NAME]} if name else {}
 
 
 def worker_name() -> str:

@@ -283,8 +283,10 @@ class Handle(asyncio.Protocol):
             **pod(),
             **image(),
         }
-        if os.WIFSIGNALED(self.status):
-            cause["signal"] = os.WTERMSIG(self.status)
+        code = os.waitstatus_to_exitcode(self.status)
+        cause["exit_code"] = code if code >= 0 else 128 - code  # as a container's would be
+        if code < 0:
+            cause["signal"] = -code
         return Revoke(self.token, msgspec.json.encode(cause), started, completed)
 
 
