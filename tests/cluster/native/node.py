@@ -97,8 +97,9 @@ class Node:
                 "--metrics-bind-address=127.0.0.1:10249", "--conntrack-max-per-core=0",
             ]
         )  # fmt: skip
-        # What lies in places that can't be configured is the node's own, and ends with it. kubelet is the first process: it
-        # takes the others along.
+        # What lies in places that can't be configured is the node's own, and ends with it. While containerd takes up the
+        # containers of a node that was killed, kubelet finds it not initialized and ends: it is tried again. When this script
+        # ends, all others do.
         return (
             "set -eu\n"
             "mount -t tmpfs tmpfs /run\n"
@@ -109,7 +110,8 @@ class Node:
             f"{containerd} >>{logs}/containerd.log 2>&1 &\n"
             f"until [ -S {self.socket} ]; do sleep 0.05; done\n"
             f"{kube_proxy} >>{logs}/kube-proxy.log 2>&1 &\n"
-            f"exec {kubelet} >>{logs}/kubelet.log 2>&1\n"
+            "tries=0\n"
+            f"until {kubelet} >>{logs}/kubelet.log 2>&1 || [ $((tries += 1)) -ge 20 ]; do sleep 0.2; done\n"
         )
 
     def _write_containerd(self) -> None:
