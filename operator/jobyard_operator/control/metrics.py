@@ -27,6 +27,7 @@ class _Last:
     observation: Observation
     decision: Decision
     held: bool
+    needed: float | None
 
 
 class Metrics:
@@ -70,7 +71,12 @@ class Metrics:
             target: the aim, `targetWaitSeconds`.
             held: the operator holds the queue.
         """
-        self._queues[key] = _Last(target, observation, decision, held)
+        needed = decision.inputs.get("needed")
+        if needed is None:
+            # While Redis is away, what was needed last stands there: whoever scales by it removes nothing.
+            before = self._queues.get(key)
+            needed = before.needed if before is not None else decision.desired
+        self._queues[key] = _Last(target, observation, decision, held, needed)
 
     def forget(self, key: Key) -> None:
         """A JobQueue is gone."""
@@ -78,6 +84,10 @@ class Metrics:
         labels = {"jobqueue_namespace": key.namespace, "jobqueue": key.name}
         for counter in (self.scalings, self.fenced_jobs):
             counter.remove_by_labels(labels)
+
+    def forget_decisions(self) -> None:
+        """This process leads no more: whoever does tells of the queues, and nobody else."""
+        self._queues.clear()
 
     def text(self) -> bytes:
         """In Prometheus' text format."""
@@ -99,7 +109,7 @@ _VALUES: Final[tuple[tuple[str, str, Callable[[_Last], float | None]], ...]] = (
     (
         "needed_replicas",
         "Replicas needed at this moment, before windows and steps down",
-        lambda last: last.decision.inputs.get("needed", last.decision.desired),
+        lambda last: last.needed,
     ),
     ("held", "1 while the operator holds the queue, since its pods crash", lambda last: float(last.held)),
 )

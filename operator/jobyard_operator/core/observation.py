@@ -175,7 +175,8 @@ class Decision:
         desired: None: nothing is decided, replicas are left alone.
         sentence: the reason with its numbers, for people.
         bounds: which bounds changed the number.
-        inputs: the numbers that it was made from: rates in jobs a second, times in seconds, needs in replicas.
+        inputs: the numbers that it was made from: rates in jobs a second, times in seconds, needs in replicas. `needed` is what
+            is needed at this moment, also where somebody else decides; nothing is known of it while Redis can't be reached.
         memory: for the next decision.
     """
 

@@ -40,7 +40,7 @@ def horizon(observation: Observation) -> float:
 def decide(rules: Rules, observation: Observation, memory: Memory) -> Decision:
     """How many replicas there shall be. The same values in give the same decision."""
     if rules.external or rules.replicas is not None:
-        return _told(rules, memory)
+        return _told(rules, observation, memory)
     if observation.error is not None:
         return _blind(rules, observation, memory)
     first = memory.looked is None
@@ -63,19 +63,34 @@ def decide(rules: Rules, observation: Observation, memory: Memory) -> Decision:
     return need.decision(need.desired, need.reason, memory)
 
 
-def _told(rules: Rules, memory: Memory) -> Decision:
-    # What was learned before is of no use later: whoever decides meanwhile doesn't tell.
+def _told(rules: Rules, observation: Observation, memory: Memory) -> Decision:
+    """Somebody else decides. What is needed is told nevertheless: whoever decides may go by it."""
     reason = Reason.EXTERNAL if rules.external else Reason.MANUAL
+    inputs: dict[str, float] = {}
+    if observation.error is None:
+        # When it is our turn again, what runs then is held for a while. Windows and turns of before are of no use.
+        learned = _learn(observation, memory)
+        memory = Memory(
+            looked=learned.looked,
+            total=learned.total,
+            ended=learned.ended,
+            fast=learned.fast,
+            slow=learned.slow,
+            service=learned.service,
+            runs=learned.runs,
+            steady=((observation.now, observation.replicas),),
+            idle_since=learned.idle_since,
+        )
+        need = _Need(rules, observation, memory)
+        inputs = need.inputs()
+        if rules.paused:
+            inputs["needed"] = _paused_need(rules, observation)
+    said = f"; {_pods(int(inputs['needed']))} would be needed" if inputs else ""
     if rules.replicas is None:
-        sentence = "Somebody else scales the Deployment, since scaling.mode is External."
+        sentence = f"Somebody else scales the Deployment, since scaling.mode is External{said}."
     else:
-        sentence = f"{_pods(rules.replicas)}, since spec.replicas says so."
-    return Decision(
-        desired=rules.replicas,
-        reason=reason,
-        sentence=sentence,
-        memory=Memory(service=memory.service, runs=memory.runs),
-    )
+        sentence = f"{_pods(rules.replicas)}, since spec.replicas says so{said}."
+    return Decision(desired=rules.replicas, reason=reason, sentence=sentence, inputs=inputs, memory=memory)
 
 
 def _blind(rules: Rules, observation: Observation, memory: Memory) -> Decision:
@@ -96,13 +111,18 @@ def _blind(rules: Rules, observation: Observation, memory: Memory) -> Decision:
 
 
 def _paused(rules: Rules, observation: Observation, memory: Memory) -> Decision:
-    desired = max(rules.min, min(observation.replicas, _idle_floor(rules, observation)))
+    desired = _paused_need(rules, observation)
     sentence = f"The queue is paused: {_pods(desired)}, while {_jobs(observation.active)} still run."
     if not observation.active:
         sentence = f"The queue is paused and nothing runs: {_pods(desired)}."
     return Decision(
         desired=desired, reason=Reason.PAUSED, sentence=sentence, memory=replace(memory, steady=(), needed=())
     )
+
+
+def _paused_need(rules: Rules, observation: Observation) -> int:
+    """Nothing starts: only what runs needs its pods."""
+    return max(rules.min, min(observation.replicas, _idle_floor(rules, observation)))
 
 
 def _learn(observation: Observation, memory: Memory) -> Memory:
@@ -228,7 +248,8 @@ class _Need:
             self.reason = Reason.RATE_LIMITED
         return self._at_most(need, most, bound)
 
-    def decision(self, desired: int, reason: Reason, memory: Memory, *bounds: Bound) -> Decision:
+    def inputs(self) -> dict[str, float]:
+        """The numbers that it was made from."""
         observation = self._observation
         inputs: dict[str, float] = {
             "waiting": observation.waiting,
@@ -243,12 +264,15 @@ class _Need:
         }
         if self.service is not None:
             inputs["service"] = self.service
+        return inputs
+
+    def decision(self, desired: int, reason: Reason, memory: Memory, *bounds: Bound) -> Decision:
         return Decision(
             desired=desired,
             reason=reason,
             sentence=self._sentence(desired, reason),
             bounds=(*self.bounds, *bounds),
-            inputs=inputs,
+            inputs=self.inputs(),
             memory=memory,
         )
 

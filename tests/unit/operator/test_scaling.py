@@ -208,6 +208,32 @@ def test_external_decides_nothing_and_passes_replicas_on() -> None:
     assert (manual.desired, manual.reason) == (4, Reason.MANUAL)
 
 
+def test_whoever_decides_instead_is_told_what_is_needed() -> None:
+    external = replace(RULES, external=True)
+    looks = [Observation(now=1000.0 + 2 * n, waiting=100, ended=20 * n, service=1.0, replicas=1) for n in range(60)]
+    memory, decisions = Memory(), []
+    for look in looks:
+        decisions.append(decide(external, look, memory))
+        memory = decisions[-1].memory
+    last = decisions[-1]
+    own = decide(RULES, looks[-1], decisions[-2].memory)
+    assert last.inputs["needed"] == own.inputs["needed"] > 1
+    assert f"{last.inputs['needed']} pods would be needed" in last.sentence
+    paused = decide(replace(external, paused=True), looks[-1], memory)
+    assert paused.inputs["needed"] == 0
+    away = decide(external, replace(looks[-1], error="Connection refused"), memory)
+    assert (away.desired, away.inputs) == (None, {}), "what is not known is not said"
+    assert away.memory == memory
+
+
+def test_a_queue_that_is_given_back_keeps_what_runs_for_a_while() -> None:
+    look = Observation(now=1000.0, replicas=9, ready=9, idle=9, active=0, waiting=1)
+    told = decide(replace(RULES, replicas=9), look, KNOWN)
+    back = decide(RULES, replace(look, now=1002.0), told.memory)
+    assert (back.desired, back.reason) == (9, Reason.STABILIZING)
+    assert decide(RULES, replace(look, now=1500.0), back.memory).desired < 9
+
+
 def test_a_new_operator_holds_what_runs() -> None:
     look = Observation(now=1000.0, active=1, replicas=9, ready=9, idle=8)
     first = decide(RULES, look, Memory())

@@ -72,6 +72,18 @@ def test_nothing_is_removed_while_redis_is_away(
     assert first.desired == second.desired == max(look.replicas, given_rules.min)
 
 
+@given(rules(), observations(), memories(), st.none() | st.integers(0, 200), st.booleans())
+def test_who_decides_instead_gets_the_same_need_and_is_never_contradicted(
+    given_rules: Rules, look: Observation, memory: Memory, replicas: int | None, paused: bool
+) -> None:
+    told = replace(given_rules, external=True, replicas=replicas, paused=paused)
+    decision = decide(told, look, memory)
+    assert decision.desired == replicas
+    assert given_rules.min <= decision.inputs["needed"] <= max(given_rules.max, look.replicas)
+    if not paused:
+        assert decision.inputs["needed"] == decide(given_rules, look, memory).inputs["needed"]
+
+
 @given(rules(), observations(), memories())
 def test_parked_jobs_need_no_more_than_one(given_rules: Rules, look: Observation, memory: Memory) -> None:
     # Their number: it is a part of what has arrived, so that is taken out of the comparison.
