@@ -68,7 +68,7 @@ class Operator:
         leadership = Leadership(
             api, settings.lease_namespace, settings.lease_name, settings.identity, lambda: loop.lead_changed()
         )
-        connections = Connections(api, woken)
+        connections = Connections(api, woken, settings.secret_age)
         self._context = Context(
             api, cache, connections, leadership, Events(api, settings.identity), Metrics(api.requests)
         )

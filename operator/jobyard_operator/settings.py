@@ -24,6 +24,7 @@ class Settings(BaseSettings):
         namespaces: whose JobQueues are looked after; none: those of the whole cluster.
         lease_name, lease_namespace: of the Lease by which operators elect their leader.
         identity: this process's name in the election; nobody else has it.
+        secret_age: seconds after which a Secret is read again: so long it takes at most until its change is noticed.
         port: for /livez, /readyz and /metrics; 0: any free one; None: no server.
     """
 
@@ -33,6 +34,7 @@ class Settings(BaseSettings):
     lease_name: Annotated[str, Field(pattern=_DNS, max_length=253)] = "jobyard-operator"
     lease_namespace: Annotated[str, Field(pattern=_DNS, max_length=63)] = "default"
     identity: Annotated[str, Field(min_length=1, max_length=253)] = Field(default_factory=_identity)
+    secret_age: Annotated[float, Field(ge=1, le=3600)] = 30.0
     port: Annotated[int, Field(ge=0, le=65535)] | None = 8080
 
     @field_validator("namespaces", mode="before")

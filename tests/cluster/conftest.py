@@ -96,7 +96,7 @@ def kube_namespace(control_plane: Cluster) -> Iterator[str]:
     # Pods are refused until the namespace's service account is there.
     eventually(lambda: control_plane.kubectl("-n", name, "get", "serviceaccount", "default", check=False), 30)
     yield name
-    control_plane.kubectl("delete", "namespace", name, "--wait=false")
+    control_plane.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
 
 @pytest.fixture(scope="session")

@@ -26,9 +26,19 @@ class Commands:
         self._context, self._key = context, key
         self._running: dict[str, asyncio.Task[None]] = {}
         self._said: dict[str, CommandStatus] = {}
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Go on with none of them: the JobQueue is being deleted, or gone."""
+        self._stopped = True
+
+    def forget(self) -> None:
+        """Another operator may have led in between: what stands in the status holds."""
+        self._said.clear()
 
     async def step(self, queue: JobQueue, connection: Connection, before: list[CommandStatus]) -> None:
         """Start what is new, and go on with what was running when another operator led."""
+        self._stopped = False
         known = {one.annotation: one for one in before} | self._said
         for annotation in ANNOTATIONS:
             value = queue.metadata.annotations.get(annotation)
@@ -69,7 +79,7 @@ class Commands:
                 annotation=annotation,
                 token=token,
                 epoch=epoch,
-                keep_going=lambda: self._context.leadership.leads,
+                keep_going=lambda: self._context.leadership.leads and not self._stopped,
                 progress=progress,
             )
         except CommandError as error:

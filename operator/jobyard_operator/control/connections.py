@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,8 +28,8 @@ R = TypeVar("R")
 THREADS: Final = 4
 #: Seconds after a failure during which a server isn't asked again.
 REST: Final = 1.0
-#: Seconds after which a Secret is read again.
-SECRET_AGE: Final = 30.0
+#: Seconds after which a Secret is read again when there is something wrong with what it says.
+DOUBT: Final = 2.0
 
 
 class NeedsChange(Exception):
@@ -75,17 +76,19 @@ class _Secret:
     version: str
     values: dict[str, str] = field(default_factory=dict)
     read_at: float = 0.0
+    good_for: float = 0.0
 
 
 class Connections:
     """Finds the connection for a JobQueue.
 
     Args:
+        secret_age: seconds after which a Secret is read again. They are not watched: that takes the right to list all of them.
         woken: called (in the event loop) with a connection and the name of a queue that got its first job; '' means any of them.
     """
 
-    def __init__(self, api: Api, woken: Callable[[Connection, str], None]) -> None:
-        self._api, self._woken = api, woken
+    def __init__(self, api: Api, woken: Callable[[Connection, str], None], secret_age: float) -> None:
+        self._api, self._woken, self._secret_age = api, woken, secret_age
         self._threads = ThreadPoolExecutor(THREADS, "redis")
         self._open: dict[tuple[str, str], Connection] = {}
         self._secrets: dict[Key, _Secret] = {}
@@ -97,16 +100,31 @@ class Connections:
             NeedsChange: the Secret isn't there, or holds no URL of a Redis.
             ApiError: the Secret can't be read now.
         """
-        url, version = await self._url(queue.metadata.namespace, queue.spec.redis)
-        found = self._open.get((url, queue.spec.redis.namespace))
-        if found is None:
-            found = self._open[url, queue.spec.redis.namespace] = self._connect(url, queue.spec.redis.namespace)
+        try:
+            url, version = await self._url(queue.metadata.namespace, queue.spec.redis)
+            found = self._open.get((url, queue.spec.redis.namespace))
+            if found is None:
+                found = self._open[url, queue.spec.redis.namespace] = self._connect(url, queue.spec.redis.namespace)
+        except NeedsChange:
+            self.doubt(queue)
+            raise
         found.used_at = time.monotonic()
         return found, version
 
-    def forget_secret(self, key: Key) -> None:
-        """Read it again the next time."""
-        self._secrets.pop(key, None)
+    def doubt(self, queue: JobQueue) -> None:
+        """Its Redis doesn't answer, or there is no URL: somebody may have changed the Secret, so it is read again soon."""
+        if queue.spec.redis.secret_ref is None:
+            return
+        secret = self._secrets.get(Key(queue.metadata.namespace, queue.spec.redis.secret_ref.name))
+        if secret is not None:
+            secret.good_for = DOUBT
+
+    def fresh_for(self, queue: JobQueue) -> float:
+        """Seconds until its Secret is to be read again, so that a queue that sleeps gets to know of another one, too."""
+        if queue.spec.redis.secret_ref is None:
+            return math.inf
+        secret = self._secrets.get(Key(queue.metadata.namespace, queue.spec.redis.secret_ref.name))
+        return 0.0 if secret is None else max(0.0, secret.read_at + secret.good_for - time.monotonic())
 
     def close_unused(self, older_than: float) -> None:
         """Close what no JobQueue has named for so many seconds: the URL has changed."""
@@ -145,7 +163,7 @@ class Connections:
             return redis.url or "", None
         key = Key(namespace, redis.secret_ref.name)
         secret = self._secrets.get(key)
-        if secret is None or time.monotonic() - secret.read_at > SECRET_AGE:
+        if secret is None or time.monotonic() - secret.read_at > secret.good_for:
             secret = self._secrets[key] = await self._read(key)
         url = secret.values.get(redis.secret_ref.key)
         if url is None:
@@ -159,7 +177,8 @@ class Connections:
             self._secrets.pop(key, None)
             raise NeedsChange(f"there is no Secret {key.name}: create it, with the URL of Redis in it") from None
         values = {name: _decode(value) for name, value in (whole.get("data") or {}).items()}
-        return _Secret(whole["metadata"].get("resourceVersion", ""), values, time.monotonic())
+        version = whole["metadata"].get("resourceVersion", "")
+        return _Secret(version, values, time.monotonic(), self._secret_age)
 
 
 def _decode(value: Any) -> str:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pydantic
 
-from jobyard.broker import JobyardBroker
 from jobyard.broker.errors import BrokerError
 from jobyard_operator.control.connections import Connection
 from jobyard_operator.control.context import Context
-from jobyard_operator.core.deadletters import RELEASED_ANNOTATION, asks_for_retry, means_discard, mirror
+from jobyard_operator.core.deadletters import RELEASED_ANNOTATION, asks_for_retry, belongs, means_discard, mirror
 from jobyard_operator.kubernetes.api import Conflict, NotFound, Object
 from jobyard_operator.kubernetes.cache import Key
-from jobyard_operator.kubernetes.kinds import DEAD_JOBS, JOB_QUEUES
-from jobyard_operator.redis.dead_letters import newest
+from jobyard_operator.kubernetes.kinds import DEAD_JOBS, JOB_QUEUES, NAMESPACES
+from jobyard_operator.redis.dead_letters import move_letter, newest
 from jobyard_operator.redis.look import Look
 from jobyard_operator.resources.deadjob import DeadJob
 from jobyard_operator.resources.jobqueue import JobQueue
@@ -40,6 +39,10 @@ class DeadJobs:
         self._compared_at = 0.0
         self._more = False
 
+    def touched(self) -> None:
+        """An object is gone that may have to come back: compare with the next step."""
+        self._more = True
+
     async def step(self, queue: JobQueue, connection: Connection, seen: Look) -> None:
         """Do what people have asked for, and bring the objects up to date.
 
@@ -48,7 +51,7 @@ class DeadJobs:
         """
         ours = [dead for one in self._context.cache.of(DEAD_JOBS, self._key) if (dead := _parsed(one)) is not None]
         for dead in ours:
-            if asks_for_retry(dead) and dead.metadata.deletion_timestamp is None:
+            if asks_for_retry(dead) and belongs(dead, queue) and dead.metadata.deletion_timestamp is None:
                 await self._retry(queue, connection, dead)
         state = (seen.dead, queue.metadata.generation, *(seen.counts.get(name, 0) for name in _COUNTS))
         since = time.monotonic() - self._compared_at
@@ -78,9 +81,8 @@ class DeadJobs:
             await self._remove(dead)
 
     async def _retry(self, queue: JobQueue, connection: Connection, dead: DeadJob) -> None:
-        self._context.must_lead()
         # Each letter is moved once, whoever comes first, and however often this is done again.
-        if await connection.call(_retry, queue.spec.queue, dead.spec.job_id):
+        if await self._move(queue, connection, dead, "retry"):
             self._say("DeadLettersRetried", f"Job {dead.spec.job_id} runs again.")
         await self._remove(dead)
 
@@ -95,15 +97,22 @@ class DeadJobs:
         await self._context.api.delete(DEAD_JOBS, self._key.namespace, dead.metadata.name, uid=dead.metadata.uid)
 
     async def removed(self, queue: JobQueue | None, connection: Connection | None, last: Object) -> None:
-        """An object is gone: if a person has deleted it, its job is discarded."""
+        """An object is gone: if a person has deleted it, its job is discarded.
+
+        Raises:
+            NotLeading, ApiError: nothing was done; the object comes back.
+        """
+        self.touched()
         dead = _parsed(last)
         if dead is None or queue is None or connection is None:
             return
-        if not means_discard(dead, queue_is_going=queue.metadata.deletion_timestamp is not None):
+        if not belongs(dead, queue) or not means_discard(dead):
             return
         self._context.must_lead()
+        if await self._is_going(queue):
+            return
         try:
-            discarded = await connection.call(_discard, dead.spec.queue, dead.spec.job_id)
+            discarded = await self._move(queue, connection, dead, "discard")
         except BrokerError as error:
             # The letter is still there, so its object comes back: nothing is lost, and it can be deleted again.
             _logger.warning("Job %s of JobQueue %s was not discarded: %s", dead.spec.job_id, self._key, error)
@@ -111,18 +120,33 @@ class DeadJobs:
         if discarded:
             self._say("DeadLettersDiscarded", f"Job {dead.spec.job_id} is discarded.")
 
+    async def _is_going(self, queue: JobQueue) -> bool:
+        """Whether Kubernetes removes the objects itself. Asked of the API server: watches are behind, each as far as it likes."""
+        try:
+            told = await self._context.api.get(JOB_QUEUES, self._key.namespace, self._key.name)
+            namespace = await self._context.api.get(NAMESPACES, None, self._key.namespace)
+        except NotFound:
+            return True
+        if told["metadata"].get("uid") != queue.metadata.uid:
+            return True
+        return any("deletionTimestamp" in one["metadata"] for one in (told, namespace))
+
+    async def _move(
+        self, queue: JobQueue, connection: Connection, dead: DeadJob, action: Literal["retry", "discard"]
+    ) -> bool:
+        """Move the letter that the object shows, and no later one of the same job."""
+        epoch = self._context.must_lead()
+        try:
+            return await connection.call(
+                move_letter, queue.spec.queue, dead.spec.job_id, action, died=dead.spec.died_time, epoch=epoch
+            )
+        except ValueError:
+            return False  # Its time is none: somebody has changed the object.
+
     def _say(self, reason: str, note: str) -> None:
         told = self._context.cache.get(JOB_QUEUES, self._key)
         if told is not None:
             self._context.events.say(told, reason, note, action="Command")
-
-
-def _retry(broker: JobyardBroker, queue: str, job_id: str) -> int:
-    return broker.dead_letters.retry(queue, [job_id])
-
-
-def _discard(broker: JobyardBroker, queue: str, job_id: str) -> int:
-    return broker.dead_letters.discard(queue, [job_id])
 
 
 def _parsed(told: dict[str, Any]) -> DeadJob | None:

@@ -72,9 +72,11 @@ class Loop:
             return
         if change.kind in (DEPLOYMENTS, BUDGETS) and _spec_changed(change):
             served.controller.children_touched()
-        if change.kind is DEAD_JOBS and change.after is None and change.before is not None:
-            self._spawn(self._dead_job_removed(served.controller, change))
-            return
+        if change.kind is DEAD_JOBS and change.after is None:
+            # What went unheard comes back: nobody knows whether it was a person who deleted it.
+            served.controller.dead_jobs_touched()
+            if not change.unheard:
+                self._spawn(self._dead_job_removed(served.controller, change))
         served.wake.set()
 
     def woken(self, connection: Connection, queue: str) -> None:
@@ -88,6 +90,8 @@ class Loop:
         """This process begins to lead, ceases to, or has another epoch."""
         self._context.metrics.leads.set(self._context.leadership.leads)
         self._context.metrics.epoch.set(self._context.leadership.epoch)
+        if not self._context.leadership.leads:
+            self._context.metrics.forget_decisions()
         for served in self._served.values():
             served.wake.set()
 

@@ -10,6 +10,7 @@ from typing import Final
 import pydantic
 
 from jobyard.broker.errors import BrokerError
+from jobyard.broker.policy import QueuePolicy
 from jobyard_operator.control import looking
 from jobyard_operator.control.children import Children
 from jobyard_operator.control.commands import Commands
@@ -35,7 +36,7 @@ from jobyard_operator.kubernetes.cache import Key
 from jobyard_operator.kubernetes.kinds import DEPLOYMENTS, JOB_QUEUES, PODS
 from jobyard_operator.redis.look import Look, look
 from jobyard_operator.redis.memory import remember
-from jobyard_operator.redis.policy import configure, hold
+from jobyard_operator.redis.policy import configure, digest, hold
 from jobyard_operator.redis.wakeup import sleep
 from jobyard_operator.resources.jobqueue import JobQueue
 
@@ -43,8 +44,10 @@ from jobyard_operator.resources.jobqueue import JobQueue
 ASLEEP: Final = 30.0
 #: … where pods are needed or may be soon; …
 AWAKE: Final = 2.0
-#: … and while jobs wait and no pod serves yet.
+#: … while jobs wait and no pod serves yet; …
 EAGER: Final = 1.0
+#: … and where somebody has to change what the JobQueue names: nothing tells us when they have.
+HELPLESS: Final = 3.0
 
 _logger: Final = logging.getLogger(__name__)
 _decisions: Final = logging.getLogger("jobyard.decisions")
@@ -72,7 +75,7 @@ class QueueController:
         self._known: tuple[str, JobQueue] | None = None
         self._epoch = 0
         self._kept: Remembered | None = None  # None: to be read from Redis
-        self._configured: tuple[int, str] | None = None
+        self._policy: tuple[JobQueue, QueuePolicy, str] | None = None
         self._cold_start = looking.ColdStart()
         self._completed: int | None = None
         self._held: str | None = None
@@ -84,6 +87,10 @@ class QueueController:
     def children_touched(self) -> None:
         """Somebody changed or removed the Deployment or the budget."""
         self._children.touched()
+
+    def dead_jobs_touched(self) -> None:
+        """A DeadJob of this JobQueue is gone: it may have to come back."""
+        self._dead_jobs.touched()
 
     async def dead_job_removed(self, last: Object) -> None:
         """A DeadJob of this JobQueue is gone."""
@@ -99,40 +106,56 @@ class QueueController:
         """
         told = self._context.cache.get(JOB_QUEUES, self.key)
         if told is None:
+            self._commands.stop()
             return None
         epoch = self._context.must_lead()
         if epoch != self._epoch:
-            # Somebody else may have led in between: what is in Redis holds, not what we remember.
-            self._epoch, self._kept, self._configured, self._swept = epoch, None, None, False
+            # Somebody else may have led in between: what is written in Redis and in the status holds, not what we remember.
+            self._epoch, self._kept, self._swept = epoch, None, False
+            self._status.forget()
+            self._commands.forget()
         try:
             queue = self._parsed(told)
         except pydantic.ValidationError as error:
             _logger.error("JobQueue %s is not as its schema says; is an older CRD installed? %s", self.key, error)
             return ASLEEP
         if await self._deletion.step(queue):
+            self._commands.stop()
             return EAGER
         pods = [facts(pod) for pod in self._context.cache.of(PODS, self.key)]
         problem: str | None = None
-        secret_version: str | None = None
         try:
-            self.connection, secret_version = await self._context.connections.of(queue)
-            self.queue_name = queue.spec.queue
+            connection, secret_version = await self._context.connections.of(queue)
+        except NeedsChange as change:
+            return await self._helpless(queue, told, str(change))
+        if connection is not self.connection:
+            # Another Redis remembers other things.
+            self._kept = self._look = self._completed = None
+            self._swept = False
+        self.connection, self.queue_name = connection, queue.spec.queue
+        try:
             await self._children.apply(queue, secret_version)
         except NeedsChange as change:
+            # What runs goes on, and so does everything that is done for it.
             problem = str(change)
-        deployed = self._deployed(queue)
-        if problem is not None:
-            self._say_problem(told, problem)
-            await self._write(queue, Facts(generation=queue.metadata.generation, problem=problem), deployed, None)
-            return 5.0
-        self._problem = None
-        assert self.connection is not None
-        return await self._with_redis(queue, secret_version, deployed, pods, self.connection)
+        self._say_problem(told, problem)
+        pause = await self._with_redis(queue, secret_version, problem, self._deployed(queue), pods, connection)
+        # A little later, so that the Secret is really old then.
+        pause = min(pause, self._context.connections.fresh_for(queue) + 0.1)
+        return pause if problem is None else min(pause, HELPLESS)
+
+    async def _helpless(self, queue: JobQueue, told: Object, problem: str) -> float:
+        """Nothing can be done but to say what somebody has to change."""
+        self._say_problem(told, problem)
+        said = Facts(generation=queue.metadata.generation, problem=problem, paused=queue.spec.paused)
+        await self._write(queue, said, self._deployed(queue), None)
+        return HELPLESS
 
     async def _with_redis(
         self,
         queue: JobQueue,
         secret_version: str | None,
+        problem: str | None,
         deployed: looking.Deployed,
         pods: list[PodFacts],
         connection: Connection,
@@ -143,14 +166,14 @@ class QueueController:
         seen: Look | None = None
         telemetry = self._telemetry(connection)
         try:
-            await self._configure(queue, connection)
-            seen = await connection.call(look, name, looking.soon(self._cold_start.seconds))
+            seen = await self._seen(queue, connection)
             await telemetry.refresh()
             if not self._swept:
                 await sweep(self._context, connection, name, self._epoch)
                 self._swept = True
-        except BrokerError as problem:
-            error = problem
+        except BrokerError as failure:
+            error = failure
+            self._context.connections.doubt(queue)
         if self._kept is None and seen is not None:
             self._kept = Remembered.decode(seen.memory)
             self._cold_start = looking.ColdStart(self._kept.starts)
@@ -196,17 +219,21 @@ class QueueController:
         self._context.metrics.decided(self.key, rules.target_wait, observation, decision, self._held is not None)
         status = Facts(
             generation=queue.metadata.generation,
+            problem=problem,
             failing=self._held or failing,
+            foreign=self._children.foreign,
+            wanted=replicas,
             replicas=deployed.existing,
             updated=deployed.updated,
             ready=deployed.ready,
-            paused=rules.paused,
+            paused=queue.spec.paused,
+            paused_by_hand=rules.paused,
             error=None if error is None else str(error),
             dead=seen.dead if seen is not None else 0,
             decision=decision,
         )
         pause = await self._write(queue, status, deployed, seen)
-        if quiet and replicas == 0 and decision.desired == 0:
+        if quiet and replicas == 0:
             return min(pause or ASLEEP, ASLEEP)
         eager = seen is not None and not seen.empty and not deployed.ready
         return min(pause or AWAKE, EAGER if eager else AWAKE)
@@ -236,13 +263,20 @@ class QueueController:
             int(status.get("readyReplicas") or 0),
         )
 
-    async def _configure(self, queue: JobQueue, connection: Connection) -> None:
-        state = (queue.metadata.generation, connection.broker.namespace)
-        if self._configured == state:
-            return
+    async def _seen(self, queue: JobQueue, connection: Connection) -> Look:
+        """A look at the queue, in which the JobQueue's policy holds."""
+        if self._policy is None or self._policy[0] is not queue:
+            policy = queue_policy(queue.spec)
+            self._policy = queue, policy, digest(policy)
+        _, policy, wanted = self._policy
+        horizon = looking.soon(self._cold_start.seconds)
+        seen = await connection.call(look, queue.spec.queue, horizon)
+        if seen.policy_digest == wanted:
+            return seen
+        # It has changed, or Redis has lost it.
         self._context.must_lead()
-        await connection.call(configure, queue.spec.queue, self._epoch, queue_policy(queue.spec))
-        self._configured = state
+        await connection.call(configure, queue.spec.queue, self._epoch, policy)
+        return await connection.call(look, queue.spec.queue, horizon)
 
     async def _hold(self, queue: JobQueue, connection: Connection, reason: str | None, seen: Look) -> None:
         before, self._held = self._held, reason
@@ -270,7 +304,8 @@ class QueueController:
     ) -> bool:
         """Remember, and go to sleep where nothing is to be done. Returns whether the first job will wake us."""
         self._kept = after
-        still = decision.desired == 0 and deployed.replicas == 0 and seen.empty and not seen.due_soon
+        wanted = decision.desired if decision.desired is not None else decision.inputs.get("needed")
+        still = wanted == 0 and deployed.replicas == 0 and seen.empty and not seen.due_soon
         at_rest = still and seen.memory is not None and _sleeps(before.memory) and _sleeps(after.memory)
         self._context.must_lead()
         if after != before and not at_rest:
@@ -319,9 +354,9 @@ class QueueController:
         commands = self._commands.statuses(self._status.last(queue).commands)
         return await self._status.write(queue, said, deployed, seen, commands)
 
-    def _say_problem(self, told: Object, problem: str) -> None:
-        if problem != self._problem:
-            self._problem = problem
+    def _say_problem(self, told: Object, problem: str | None) -> None:
+        before, self._problem = self._problem, problem
+        if problem is not None and problem != before:
             self._context.events.say(told, "NeedsChange", problem, kind="Warning")
 
     def _log(self, rules: Rules, observation: Observation, memory: Memory, decision: Decision, replicas: int) -> None:

@@ -31,6 +31,10 @@ class StatusWriter:
         self._written_at = 0.0
         self._uid = ""
 
+    def forget(self) -> None:
+        """Somebody else may have written it."""
+        self._written = None
+
     def last(self, queue: JobQueue) -> JobQueueStatus:
         """What stands there: as we wrote it last, since the watch is behind."""
         if self._written is None or self._uid != queue.metadata.uid:
@@ -112,6 +116,8 @@ def _matters(status: JobQueueStatus) -> tuple[Any, ...]:
         status.decision and (status.decision.desired_replicas, status.decision.reason),
         [(one.annotation, one.token, one.outcome) for one in status.commands],
         [(one.type, one.status, one.reason, one.observed_generation) for one in status.conditions],
+        # Somebody who mends one thing after the other waits for the next sentence.
+        [one.message for one in status.conditions if one.reason == "NeedsChange"],
         bool(status.waiting),
         bool(status.active),
         bool(status.dead),

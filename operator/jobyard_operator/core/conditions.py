@@ -40,7 +40,9 @@ class Facts:
         problem: why the resource can't be reconciled until somebody changes it, or the Secret that it names. None: it can.
         failing: why its pods don't start, with the image and the last error. None: they do.
         applied: whether Deployment and PodDisruptionBudget are as the resource says.
-        updated, ready: pods with the newest template; pods that serve.
+        foreign: fields of the children that somebody else has taken, and that are left to them.
+        wanted: pods that there shall be. replicas: that exist. updated, ready: with the newest template; that serve.
+        paused: by spec.paused. paused_by_hand: in Redis, from the command line or the dashboard.
         error: why Redis can't be reached. None: it can.
         decision: the autoscaler's last one; None: there is none yet.
     """
@@ -49,10 +51,13 @@ class Facts:
     problem: str | None = None
     failing: str | None = None
     applied: bool = True
+    foreign: tuple[str, ...] = ()
+    wanted: int = 0
     replicas: int = 0
     updated: int = 0
     ready: int = 0
     paused: bool = False
+    paused_by_hand: bool = False
     error: str | None = None
     dead: int = 0
     decision: Decision | None = None
@@ -107,10 +112,18 @@ def _said(kind: Type, facts: Facts) -> tuple[Status, str, str]:
         case Type.PAUSED:
             if facts.paused:
                 return "True", "SpecPaused", "spec.paused is set: jobs are accepted and none is started."
+            if facts.paused_by_hand:
+                return (
+                    "True",
+                    "PausedByHand",
+                    "The queue was paused from the command line or the dashboard: jobs are accepted and none is started.",
+                )
             return "False", "NotPaused", "Jobs are started."
         case Type.DEAD_LETTERS_PRESENT:
             if facts.error is not None:
                 return "Unknown", "RedisUnreachable", "Redis can't be reached."
+            if facts.decision is None:
+                return "Unknown", "NotLookedYet", "The queue was not looked at yet."
             if facts.dead:
                 letters = "1 job is a dead letter" if facts.dead == 1 else f"{facts.dead} jobs are dead letters"
                 return "True", "JobsFailed", f"{letters}: `kubectl get deadjobs` shows the newest."
@@ -128,7 +141,7 @@ def _ready(facts: Facts) -> tuple[Status, str, str]:
     reconciling, reason, message = _reconciling(facts)
     if reconciling == "True":
         return "False", reason, message
-    if facts.replicas == 0:
+    if facts.replicas == 0 and facts.wanted == 0:
         return "True", "ScaledToZero", "No pod is needed; the first job starts one."
     return "True", "PodsServe", f"{facts.ready} of {facts.replicas} pods serve."
 
@@ -139,8 +152,16 @@ def _reconciling(facts: Facts) -> tuple[Status, str, str]:
     if facts.updated < facts.replicas:
         return "True", "RollingOut", f"{facts.updated} of {facts.replicas} pods have the newest template."
     # Some pods more or less are the autoscaler's everyday work; none at all is not.
-    if facts.replicas and not facts.ready:
-        return "True", "PodsStarting", f"None of {facts.replicas} pods serves yet."
+    expected = max(facts.replicas, facts.wanted)
+    if expected and not facts.ready:
+        return "True", "PodsStarting", f"None of {expected} pods serves yet."
+    if facts.foreign:
+        fields = ", ".join(facts.foreign)
+        return (
+            "False",
+            "UpToDate",
+            f"Everything is as the resource says, but for what others have taken over: {fields}.",
+        )
     return "False", "UpToDate", "Everything is as the resource says."
 
 

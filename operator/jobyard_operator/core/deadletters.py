@@ -63,9 +63,13 @@ def mirror(queue: JobQueue, newest: Sequence[Letter], existing: Iterable[DeadJob
     existing = list(existing)
     wanted = {letter.job_id: letter for letter in newest[: queue.spec.dead_letters.mirrored]}
     ours = [dead for dead in existing if dead.spec.job_queue == queue.metadata.name]
-    # One that died again is another object: what it says has changed.
+    # One that died again is another object: what it says has changed. One that is released was to go already.
     stale = [
-        dead for dead in ours if dead.spec.job_id not in wanted or dead.spec.died_time != wanted[dead.spec.job_id].died
+        dead
+        for dead in ours
+        if dead.spec.job_id not in wanted
+        or dead.spec.died_time != wanted[dead.spec.job_id].died
+        or RELEASED_ANNOTATION in dead.metadata.annotations
     ]
     shown = {dead.spec.job_id for dead in ours}
     taken = {dead.metadata.name for dead in existing}
@@ -112,11 +116,21 @@ def asks_for_retry(dead: DeadJob) -> bool:
     return dead.metadata.annotations.get(RETRY_ANNOTATION, "").lower() in ("true", "yes", "1")
 
 
+def belongs(dead: DeadJob, queue: JobQueue) -> bool:
+    """Whether we made it for this JobQueue. Whoever makes one by hand shall not reach the jobs of another queue by it."""
+    return (
+        dead.spec.job_queue == queue.metadata.name
+        and dead.spec.queue == queue.spec.queue
+        and any(owner.uid == queue.metadata.uid for owner in dead.metadata.owner_references)
+    )
+
+
 def means_discard(dead: DeadJob, *, queue_is_going: bool = False) -> bool:
     """Whether the deletion of this object means that its job shall be discarded.
 
     Args:
-        queue_is_going: its JobQueue is gone or being deleted, so that the garbage collector removes the object, not a person.
+        queue_is_going: its JobQueue or its namespace is gone or being deleted, so that Kubernetes removes the object, not a
+            person.
     """
     return not queue_is_going and RELEASED_ANNOTATION not in dead.metadata.annotations and not asks_for_retry(dead)
 

@@ -29,6 +29,21 @@ def without(whole: dict[str, Any], paths: Iterable[str]) -> dict[str, Any]:
     return left
 
 
+def owned_by_others(managed: Iterable[dict[str, Any]], manager: str, *path: str) -> bool:
+    """Whether anybody but `manager` owns a field, by an object's managedFields.
+
+    Args:
+        path: the names of the fields on the way: `spec`, `replicas`.
+    """
+    return any(one.get("manager") != manager and _has(one.get("fieldsV1"), path) for one in managed)
+
+
+def _has(fields: Any, path: tuple[str, ...]) -> bool:
+    for name in path:
+        fields = fields.get(f"f:{name}") if isinstance(fields, dict) else None
+    return fields is not None
+
+
 def _steps(path: str) -> list[str | dict[str, Any]]:
     steps: list[str | dict[str, Any]] = []
     for name, keys in _STEP.findall(path):

@@ -90,8 +90,8 @@ class Api:
     async def close(self) -> None:
         await self._client.close()
 
-    async def get(self, kind: Kind, namespace: str, name: str) -> Object:
-        """One object.
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
+        """One object. Only namespaces are in no namespace.
 
         Raises:
             NotFound, ApiError.

@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from jobyard_operator.core.ownership import owned_by_others
 from jobyard_operator.core.rendering import QUEUE_LABEL
-from jobyard_operator.kubernetes.api import SCALER, Object
+from jobyard_operator.kubernetes.api import MANAGER, Object
 from jobyard_operator.kubernetes.kinds import BUDGETS, DEPLOYMENTS, PODS, Kind
 
 #: In the spec of cached Deployments and budgets: changes with all of it but the number of replicas.
 SPEC_DIGEST: Final = "jobyardSpecDigest"
-#: Set in the metadata of cached Deployments whose number of replicas the autoscaler owns.
-SCALER_OWNS: Final = "jobyardScalerOwnsReplicas"
+#: Set in the metadata of cached Deployments whose number of replicas somebody owns besides who applies the rest: it stays when
+#: the next apply leaves it away.
+REPLICAS_OWNED: Final = "jobyardReplicasOwned"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -32,13 +34,18 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An object has come, changed or gone. `before` and `after` are None where it was or is not there."""
+    """An object has come, changed or gone. `before` and `after` are None where it was or is not there.
+
+    Attributes:
+        unheard: it has gone while nobody listened: how it ended, and who ended it, is not known.
+    """
 
     kind: Kind
     key: Key
     queue: Key | None
     before: Object | None
     after: Object | None
+    unheard: bool = False
 
 
 class Cache:
@@ -85,7 +92,7 @@ class Cache:
             self._owned[kind, queue].add(key)
         self.heard(Change(kind, key, queue, before, slim))
 
-    def remove(self, kind: Kind, told: Object) -> None:
+    def remove(self, kind: Kind, told: Object, *, unheard: bool = False) -> None:
         """An object is gone, unless another one of that name has come meanwhile."""
         meta = told["metadata"]
         key = Key(meta.get("namespace", ""), meta["name"])
@@ -100,7 +107,7 @@ class Cache:
             self._owned[kind, queue].discard(key)
             if not self._owned[kind, queue]:
                 del self._owned[kind, queue]
-        self.heard(Change(kind, key, queue, last, None))
+        self.heard(Change(kind, key, queue, last, None, unheard))
 
     def replace(self, kind: Kind, told: Iterable[Object], known: set[Key]) -> None:
         """All that there is, from a list. What was `known` before the list was asked for and is not in it has gone unheard."""
@@ -111,7 +118,7 @@ class Cache:
         for key in known - listed:
             gone = self._objects[kind].get(key)
             if gone is not None:
-                self.remove(kind, gone)
+                self.remove(kind, gone, unheard=True)
 
 
 def _queue(meta: dict[str, Any]) -> Key | None:
@@ -130,8 +137,8 @@ def _slim(kind: Kind, told: Object) -> Object:
     meta = dict(told["metadata"])
     managed = meta.pop("managedFields", None) or ()
     (meta.get("annotations") or {}).pop("kubectl.kubernetes.io/last-applied-configuration", None)
-    if any(one.get("manager") == SCALER and one.get("subresource") == "scale" for one in managed):
-        meta[SCALER_OWNS] = True
+    if owned_by_others(managed, MANAGER, "spec", "replicas"):
+        meta[REPLICAS_OWNED] = True
     slim = {"apiVersion": kind.api_version, "kind": kind.name, "metadata": meta}
     spec, status = told.get("spec") or {}, told.get("status") or {}
     if kind in (DEPLOYMENTS, BUDGETS):

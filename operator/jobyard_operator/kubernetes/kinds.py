@@ -10,7 +10,7 @@ from jobyard_operator.resources.meta import GROUP, VERSION
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind, all of them namespaced.
+    """One kind.
 
     Attributes:
         group: '' is the core group.
@@ -40,5 +40,6 @@ DEPLOYMENTS: Final = Kind("apps", "v1", "deployments", "Deployment")
 BUDGETS: Final = Kind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 PODS: Final = Kind("", "v1", "pods", "Pod")
 SECRETS: Final = Kind("", "v1", "secrets", "Secret")
+NAMESPACES: Final = Kind("", "v1", "namespaces", "Namespace")
 LEASES: Final = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 EVENTS: Final = Kind("events.k8s.io", "v1", "events", "Event")

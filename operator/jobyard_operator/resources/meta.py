@@ -24,6 +24,14 @@ class Model(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
 
 
+class OwnerReference(Model):
+    """What an object belongs to, and is removed with."""
+
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+
+
 class Metadata(Model):
     """Those parts of ObjectMeta that we use. The API server has checked them."""
 
@@ -36,6 +44,7 @@ class Metadata(Model):
     annotations: dict[str, str] = Field(default_factory=dict)
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
+    owner_references: tuple[OwnerReference, ...] = ()
 
 
 class Condition(Model):

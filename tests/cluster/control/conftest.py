@@ -1,7 +1,12 @@
-"""The operator on the cluster: as the chart grants it its rights, for one namespace a test."""
+"""The operator on the cluster, with the rights that the chart grants: for one namespace, or for all of them.
+
+`scene` has pods, and an operator of the test's own. `paper_scene` has neither: one operator serves all tests of a module, and
+pods stay on paper, so that a test takes seconds.
+"""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +14,7 @@ from typing import Any
 import pytest
 
 from cluster.cluster import Cluster
+from cluster.control.paper import PaperScene
 from cluster.control.process import OperatorProcess
 from cluster.control.scene import CODE, Scene
 from cluster.valkey import Valkey
@@ -69,3 +75,73 @@ def scene(
     made.operators.append(start_operator())
     yield made
     broker.close()
+
+
+# Without pods --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def paper_operator(
+    control_plane: Cluster, crds: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OperatorProcess]:
+    """One operator for all namespaces. It reads Secrets again every 4 s, not every 30."""
+    namespace = f"o-{uuid.uuid4().hex[:8]}"
+    objects = [
+        one
+        for one in render({}, "--namespace", namespace)
+        if one["kind"] in ("ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
+    ]
+    control_plane.kubectl("create", "namespace", namespace)
+    control_plane.apply(namespace, *objects)
+    operator = OperatorProcess(
+        control_plane.kubeconfig_for(namespace, _ACCOUNT),
+        tmp_path_factory.mktemp("operator") / "log",
+        *("--lease-namespace", namespace),
+        environment={"JOBYARD_OPERATOR_SECRET_AGE": "4"},
+    )
+    try:
+        operator.start()
+        operator.wait_until_it_leads()
+        yield operator
+    finally:
+        operator.stop()
+        for one in objects:
+            if one["kind"].startswith("Cluster"):
+                control_plane.kubectl("delete", one["kind"], one["metadata"]["name"], check=False)
+        control_plane.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+@pytest.fixture
+def start_paper_valkey(tmp_path: Path) -> Iterator[Callable[[], Valkey]]:
+    """Starts servers that the operator and the test reach, and nobody else."""
+    started: list[Valkey] = []
+
+    def start() -> Valkey:
+        directory = tmp_path / f"valkey-{len(started)}"
+        directory.mkdir()
+        started.append(Valkey(directory, "127.0.0.1"))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
+
+
+@pytest.fixture
+def paper_scene(
+    control_plane: Cluster,
+    kube_namespace: str,
+    paper_operator: OperatorProcess,
+    start_paper_valkey: Callable[[], Valkey],
+) -> Iterator[PaperScene]:
+    """A namespace with a Valkey, and the operator of the module."""
+    valkey = start_paper_valkey()
+    control_plane.apply(kube_namespace, valkey.secret("redis"))
+    broker = JobyardBroker(valkey.url, middleware=[])
+    made = PaperScene(control_plane, kube_namespace, valkey, broker, [paper_operator])
+    yield made
+    made.kubectl("delete", "jobqueues", "--all", "--wait=false", check=False)
+    made.release()
+    broker.close()
+    print(*paper_operator.messages()[-40:], sep="\n")

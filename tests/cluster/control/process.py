@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 from support.processes import end, spawn
@@ -21,9 +22,12 @@ class OperatorProcess:
     Args:
         kubeconfig: its access.
         arguments: of `jobyard operator`, besides the port.
+        environment: more variables.
     """
 
-    def __init__(self, kubeconfig: Path, log: Path, *arguments: str) -> None:
+    def __init__(
+        self, kubeconfig: Path, log: Path, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> None:
         self._log = log
         self._command = [sys.executable, "-m", "jobyard.cli", "operator", "--port", "0", *arguments]
         self._environment = {
@@ -31,6 +35,7 @@ class OperatorProcess:
             "KUBECONFIG": str(kubeconfig),
             "JOBYARD_LOG_FORMAT": "json",
             "PYTHONFAULTHANDLER": "1",
+            **(environment or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -72,6 +77,13 @@ class OperatorProcess:
         if not self._log.exists():
             return []
         return [json.loads(line)["message"] for line in self._log.read_text().splitlines() if line.startswith("{")]
+
+    def restart(self) -> None:
+        """End it in order, if it runs, and start another one, which leads as soon as the Lease is free."""
+        self.stop()
+        self._log.unlink()
+        self.start()
+        self.wait_until_it_leads(60)
 
     def leads(self) -> bool:
         """Whether it says that it leads."""

@@ -22,6 +22,7 @@ WATCHING = {
     ("policy", "poddisruptionbudgets", "create delete get list patch watch"),
     ("events.k8s.io", "events", "create patch"),
     ("", "secrets", "get"),
+    ("", "namespaces", "get"),
 }
 
 

@@ -38,6 +38,9 @@ def test_from_the_first_sight_all_are_there() -> None:
     first = conditions(Facts(generation=1), (), NOON)
     assert [condition.type for condition in first] == list(Type)
     assert first[0].status == "Unknown"
+    # Nothing is said to be well that was not looked at.
+    assert {one.type for one in first if one.status == "True"} == set()
+    assert {one.type: one.status for one in first}["DeadLettersPresent"] == "Unknown"
 
 
 def test_the_time_changes_only_with_the_status() -> None:
@@ -69,6 +72,9 @@ def test_conditions_of_others_stay() -> None:
         ({"problem": "There is no Secret redis."}, Type.READY, "False", "NeedsChange", "Secret redis"),
         ({"updated": 1}, Type.RECONCILING, "True", "RollingOut", "1 of 2 pods"),
         ({"ready": 0}, Type.READY, "False", "PodsStarting", "None of 2"),
+        ({"wanted": 3, "replicas": 0, "updated": 0, "ready": 0}, Type.READY, "False", "PodsStarting", "None of 3"),
+        ({"foreign": (".spec.x", ".spec.y")}, Type.RECONCILING, "False", "UpToDate", "taken over: .spec.x, .spec.y."),
+        ({"paused_by_hand": True}, Type.PAUSED, "True", "PausedByHand", "command line"),
         ({"ready": 1}, Type.READY, "True", "PodsServe", "1 of 2"),
         ({"applied": False}, Type.READY, "False", "Applying", "Deployment"),
         ({"replicas": 0, "updated": 0, "ready": 0}, Type.READY, "True", "ScaledToZero", "first job"),

@@ -15,6 +15,7 @@ from jobyard_operator.core.deadletters import (
     STEP,
     Letter,
     asks_for_retry,
+    belongs,
     dead_job,
     means_discard,
     mirror,
@@ -109,3 +110,21 @@ def test_only_a_persons_deletion_discards(make_queue: MakeQueue) -> None:
     retried = shown(queue, letter(1), **{RETRY_ANNOTATION: "true"})
     assert asks_for_retry(retried)
     assert not means_discard(retried)
+
+
+def test_one_that_was_to_go_is_made_anew(make_queue: MakeQueue) -> None:
+    queue = make_queue()
+    released = shown(queue, letter(1), **{RELEASED_ANNOTATION: "true"})
+    assert mirror(queue, [letter(1)], [released]).release == (released,)
+    assert mirror(queue, [letter(1)], []).create
+
+
+def test_one_that_somebody_else_made_is_none_of_ours(make_queue: MakeQueue) -> None:
+    queue = make_queue()
+    dead = shown(queue, letter(1))
+    assert belongs(dead, queue)
+    for spec in ({"queue": "payments"}, {"job_queue": "payments"}):
+        assert not belongs(dead.model_copy(update={"spec": dead.spec.model_copy(update=spec)}), queue)
+    # A JobQueue of the same name that was deleted, and one that came after it, are two.
+    old = queue.model_copy(update={"metadata": queue.metadata.model_copy(update={"uid": "before"})})
+    assert not belongs(shown(old, letter(1)), queue)

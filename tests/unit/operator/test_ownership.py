@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobyard_operator.core.ownership import conflicting, without
+from jobyard_operator.core.ownership import conflicting, owned_by_others, without
 
 WHOLE = {
     "metadata": {"labels": {"a/b.c": "1"}},
@@ -53,3 +53,13 @@ def test_names_of_labels_have_dots() -> None:
 def test_what_is_not_there_is_skipped() -> None:
     paths = [".spec.nothing.at.all", '.spec.template.spec.containers[name="x"].image', "", ".metadata.labels.none"]
     assert without(WHOLE, paths) == WHOLE
+
+
+def test_who_owns_a_field() -> None:
+    ours = {"manager": "us", "fieldsV1": {"f:spec": {"f:replicas": {}, "f:template": {}}}}
+    theirs = {"manager": "kubectl", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    assert owned_by_others([ours, theirs], "us", "spec", "replicas")
+    assert not owned_by_others([ours], "us", "spec", "replicas")
+    assert not owned_by_others(
+        [ours, {"manager": "x"}, {**theirs, "fieldsV1": {"f:spec": {}}}], "us", "spec", "replicas"
+    )

@@ -27,6 +27,10 @@
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get]
+# Whether it is being deleted: then DeadJobs go with it, and nobody means to discard their jobs.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
 {{- end -}}
 
 {{/* The operator's account, as a binding names it. */}}
