@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from jobyard_operator.core.pods import PodFacts
 
-#: Seconds of the first hold; each one that helped nothing is followed by one of twice the length, up to the longest.
+#: Seconds of the first hold; each one that helped nothing is followed by one of twice the length, up to the longest. An image
+#: of which some job was completed is never held for longer than the first one.
 FIRST: Final = 60.0
 LONGEST: Final = 900.0
 #: A pod whose worker crashed in the last so many seconds proves nothing by being ready again.
@@ -26,12 +27,15 @@ class Hold:
         reason: which image, and how it ended; '': this revision was not held yet.
         until: then it was let go on, to try. Only crashes after that lead to the next hold.
         times: how often in a row it was held for this revision.
+        proven: some job has completed under this revision. What crashes then is one job rather than the image: it has pauses of
+            its own between its attempts, and the others shall not wait for long.
     """
 
     revision: str
     reason: str
     until: float
     times: int = 1
+    proven: bool = False
 
 
 def judged(
@@ -51,11 +55,12 @@ def judged(
     newest = max(living, key=lambda pod: pod.created).template if living else ""
     crashing = [pod for pod in living if pod.failing and pod.template == newest and _since(pod, hold.until)]
     serving = any(pod.ready and not _since(pod, now - DOUBT) for pod in living)
-    if completed and not crashing:
-        return Hold(revision=revision, reason="", until=hold.until, times=0), False
-    if crashing and not serving and not completed:
-        pause = min(FIRST * 2**hold.times, LONGEST)
-        return Hold(revision=revision, reason=crashing[0].failure, until=now + pause, times=hold.times + 1), True
+    if completed:
+        hold = replace(hold, proven=True)
+        return (hold if crashing else replace(hold, reason="", times=0)), False
+    if crashing and not serving:
+        pause = FIRST if hold.proven else min(FIRST * 2**hold.times, LONGEST)
+        return replace(hold, reason=crashing[0].failure, until=now + pause, times=hold.times + 1), True
     return hold, False
 
 

@@ -53,9 +53,9 @@ def test_a_rolling_update_costs_no_job_an_attempt(scene: Scene) -> None:
 
 
 def test_evictions_keep_to_the_budget_and_the_evicted_finish_or_give_back(scene: Scene) -> None:
-    scene.jobqueue(scaling={"min": 2, "max": 2}, worker={"drainTimeoutSeconds": 8, "threads": 1})
+    scene.jobqueue(scaling={"min": 2, "max": 2}, worker={"drainTimeoutSeconds": 5, "threads": 1})
     scene.wait_for_pods(2)
-    short, long = (scene.send([number], seconds)[0] for number, seconds in ((1, 5), (2, 25)))
+    short, long = (scene.send([number], seconds)[0] for number, seconds in ((1, 5), (2, 15)))
     evicted, other = runner(scene, long), runner(scene, short)
     started = scene.job(long).started_at
     budget = "jsonpath={.status.disruptionsAllowed}"
@@ -64,7 +64,7 @@ def test_evictions_keep_to_the_budget_and_the_evicted_finish_or_give_back(scene:
     assert "disruption budget" in evict(scene, other)
     scene.wait_for_pods(2)  # A successor has come.
     assert other in scene.ready()
-    (third,) = scene.send([3], 6)
+    (third,) = scene.send([3], 4)
     eventually(lambda: scene.job(long).started_at != started, 20, what="it was given back, and runs again")
     eventually(lambda: scene.job(short).state == "completed", 30)
     eventually(lambda: scene.kubectl("get", "pdb", "jq-worker", "-o", budget) == "1", 30, what="one pod may go again")

@@ -27,7 +27,7 @@ def test_a_queue_is_held_when_its_pods_crash_and_nothing_gets_done() -> None:
 
 def test_it_is_not_held_while_any_pod_serves_or_any_job_gets_done() -> None:
     assert judged(TRIED, [CRASHING, SERVING], "1", completed=False, now=101) == (TRIED, False)
-    assert judged(TRIED, [CRASHING], "1", completed=True, now=101) == (TRIED, False)
+    assert judged(TRIED, [CRASHING], "1", completed=True, now=101) == (replace(TRIED, proven=True), False)
     assert judged(TRIED, [], "1", completed=False, now=101) == (TRIED, False)
     missing = replace(CRASHING, crashed_at=None, failing="ErrImagePull")
     assert judged(TRIED, [missing], "1", completed=False, now=101) == (TRIED, False), "it runs no job anyway"
@@ -64,6 +64,17 @@ def test_each_try_that_fails_is_followed_by_a_longer_hold() -> None:
     # When a job gets done, all is forgotten.
     after, held = judged(hold, [SERVING], "1", completed=True, now=now)
     assert (after.times, held) == (0, False)
+
+
+def test_an_image_that_was_of_use_is_not_held_for_long() -> None:
+    """It is one job that kills its workers, over and over; the others wait for it as little as may be."""
+    hold, now = replace(TRIED, proven=True), 101.0
+    for _ in range(3):
+        hold, held = judged(hold, [replace(CRASHING, crashed_at=now)], "1", completed=False, now=now)
+        assert (held, hold.until - now) == (True, FIRST)
+        now = hold.until + 1
+    fresh, _ = judged(hold, [SERVING], "2", completed=False, now=now)
+    assert not fresh.proven, "of another revision nothing is known"
 
 
 def test_the_failure_is_named_while_no_pod_serves() -> None:
