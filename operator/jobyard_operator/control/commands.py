@@ -16,6 +16,8 @@ from jobyard_operator.kubernetes.kinds import JOB_QUEUES
 from jobyard_operator.redis.dead_letters import run_command
 from jobyard_operator.resources.jobqueue import CommandStatus, JobQueue
 
+TAKEN_BACK: Final = "The annotation was taken back or changed before it had ended"
+
 _logger: Final = logging.getLogger(__name__)
 
 
@@ -26,28 +28,33 @@ class Commands:
         self._context, self._key = context, key
         self._running: dict[str, asyncio.Task[None]] = {}
         self._said: dict[str, CommandStatus] = {}
-        self._stopped = False
+        self._wanted: dict[str, str] = {}
 
     def stop(self) -> None:
         """Go on with none of them: the JobQueue is being deleted, or gone."""
-        self._stopped = True
+        self._wanted.clear()
 
     def forget(self) -> None:
-        """Another operator may have led in between: what stands in the status holds."""
+        """Another operator may have led in between, or it is another JobQueue: what stands in the status holds."""
         self._said.clear()
 
     async def step(self, queue: JobQueue, connection: Connection, before: list[CommandStatus]) -> None:
-        """Start what is new, and go on with what was running when another operator led."""
-        self._stopped = False
+        """Start what is new, go on with what was running when another operator led, and end what was taken back."""
+        given = queue.metadata.annotations
+        self._wanted = {name: given[name] for name in ANNOTATIONS if name in given}
         known = {one.annotation: one for one in before} | self._said
         for annotation in ANNOTATIONS:
-            value = queue.metadata.annotations.get(annotation)
+            value = self._wanted.get(annotation)
             last = known.get(annotation)
             task = self._running.get(annotation)
             if task is not None and task.done():
                 del self._running[annotation]
                 task = None
-            if value is None or task is not None:
+            if task is not None:
+                continue
+            if value is None:
+                if last is not None and last.outcome == "Running":
+                    self._end(annotation, last.token, "Failed", last.changed, f"{TAKEN_BACK}.")
                 continue
             if is_new(value, last.token if last is not None else None) or (last and last.outcome == "Running"):
                 self._running[annotation] = asyncio.create_task(self._run(queue, connection, annotation, value))
@@ -79,7 +86,7 @@ class Commands:
                 annotation=annotation,
                 token=token,
                 epoch=epoch,
-                keep_going=lambda: self._context.leadership.leads and not self._stopped,
+                keep_going=lambda: self._context.leadership.leads and self._wanted.get(annotation) == value,
                 progress=progress,
             )
         except CommandError as error:
@@ -94,6 +101,8 @@ class Commands:
         else:
             if outcome.finished:
                 self._end(annotation, token, "Succeeded", outcome.changed, outcome.message)
+            elif self._context.leadership.leads and self._wanted.get(annotation) != value:
+                self._end(annotation, token, "Failed", outcome.changed, f"{TAKEN_BACK}: {outcome.message}.")
             else:
                 self._said.pop(annotation, None)
 

@@ -126,13 +126,16 @@ class Connections:
         secret = self._secrets.get(Key(queue.metadata.namespace, queue.spec.redis.secret_ref.name))
         return 0.0 if secret is None else max(0.0, secret.read_at + secret.good_for - time.monotonic())
 
-    def close_unused(self, older_than: float) -> None:
-        """Close what no JobQueue has named for so many seconds: the URL has changed."""
+    def close_unused(self, older_than: float) -> list[Connection]:
+        """Close what no JobQueue has named for so many seconds: the URL has changed. Returns what was closed."""
         limit = time.monotonic() - older_than
+        closed = []
         for key, connection in list(self._open.items()):
             if connection.used_at < limit:
                 del self._open[key]
                 connection.close()
+                closed.append(connection)
+        return closed
 
     def close(self) -> None:
         """Close everything. Calls that wait for an answer get none any more."""

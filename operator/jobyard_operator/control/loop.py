@@ -52,7 +52,7 @@ class Loop:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._served: dict[tuple[Kind, Key], _Served] = {}
-        self._telemetry: dict[int, Telemetry] = {}
+        self._telemetry: dict[Connection, Telemetry] = {}
         self._slots = asyncio.Semaphore(CONCURRENT)
         self._tasks: set[asyncio.Task[None]] = set()
         self.fencing = Fencing(context, self._find, self._queues_of)
@@ -175,9 +175,9 @@ class Loop:
                 self._context.metrics.lag.observe(time.monotonic() - due)
 
     def _telemetry_of(self, connection: Connection) -> Telemetry:
-        found = self._telemetry.get(id(connection))
+        found = self._telemetry.get(connection)
         if found is None:
-            found = self._telemetry[id(connection)] = Telemetry(connection)
+            found = self._telemetry[connection] = Telemetry(connection)
         return found
 
     def _find(self, key: Key) -> tuple[Connection, str] | None:
@@ -207,7 +207,8 @@ class Loop:
     async def _housekeeping(self) -> None:
         while True:
             await asyncio.sleep(60)
-            self._context.connections.close_unused(UNUSED)
+            for connection in self._context.connections.close_unused(UNUSED):
+                self._telemetry.pop(connection, None)
 
 
 def _spec_changed(change: Change) -> bool:

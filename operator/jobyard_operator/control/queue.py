@@ -74,6 +74,7 @@ class QueueController:
         self._deletion = Deletion(context, key)
         self._known: tuple[str, JobQueue] | None = None
         self._epoch = 0
+        self._uid = ""
         self._kept: Remembered | None = None  # None: to be read from Redis
         self._policy: tuple[JobQueue, QueuePolicy, str] | None = None
         self._cold_start = looking.ColdStart()
@@ -119,6 +120,10 @@ class QueueController:
         except pydantic.ValidationError as error:
             _logger.error("JobQueue %s is not as its schema says; is an older CRD installed? %s", self.key, error)
             return ASLEEP
+        if queue.metadata.uid != self._uid:
+            # Perhaps one that was deleted and made anew.
+            self._uid = queue.metadata.uid
+            self._commands.forget()
         if await self._deletion.step(queue):
             self._commands.stop()
             return EAGER

@@ -9,7 +9,7 @@ from jobyard_operator.control.context import Context
 from jobyard_operator.control.looking import Deployed
 from jobyard_operator.control.times import now
 from jobyard_operator.core import rendering
-from jobyard_operator.core.conditions import Facts, conditions
+from jobyard_operator.core.conditions import OURS, Facts, conditions
 from jobyard_operator.kubernetes.api import NotFound
 from jobyard_operator.kubernetes.cache import Key
 from jobyard_operator.kubernetes.kinds import JOB_QUEUES
@@ -72,6 +72,7 @@ def _status(
     commands: list[CommandStatus],
 ) -> JobQueueStatus:
     at = now()
+    theirs = [one for one in queue.status.conditions if one.type not in OURS]
     decided = before.decision
     if facts.decision is not None:
         decision = facts.decision
@@ -100,7 +101,8 @@ def _status(
             "selector": ",".join(f"{name}={value}" for name, value in rendering.selector(queue).items()),
             "decision": decided,
             "commands": commands,
-            "conditions": conditions(facts, before.conditions, at),
+            # Ours as we wrote them last, those of others as they are now.
+            "conditions": conditions(facts, [*theirs, *(one for one in before.conditions if one.type in OURS)], at),
             **counts,
         }
     )

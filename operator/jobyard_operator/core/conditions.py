@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from jobyard_operator.core.observation import Decision
 from jobyard_operator.core.reasons import Bound, Reason
@@ -29,6 +29,9 @@ class Type(StrEnum):
     METRICS_AVAILABLE = "MetricsAvailable"
     PAUSED = "Paused"
     DEAD_LETTERS_PRESENT = "DeadLettersPresent"
+
+
+OURS: Final = frozenset(Type)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +71,7 @@ def conditions(facts: Facts, before: Iterable[Condition], now: str) -> list[Cond
     known = {condition.type: condition for condition in before}
     ours = [built(kind, _said(kind, facts), facts.generation, known.get(kind), now) for kind in Type]
     # What somebody else wrote stays.
-    return ours + [condition for kind, condition in known.items() if kind not in set(Type)]
+    return ours + [condition for kind, condition in known.items() if kind not in OURS]
 
 
 def built(kind: str, said: tuple[Status, str, str], generation: int, before: Condition | None, now: str) -> Condition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from itertools import count
@@ -12,6 +13,7 @@ from cluster.control.paper import PaperScene
 from support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(180)
+NOON = "2026-11-24T12:00:00Z"
 ALL = {
     "Ready",
     "Reconciling",
@@ -41,11 +43,17 @@ def test_all_conditions_are_there_and_change_when_they_change(paper_scene: Paper
     before = {one["type"]: one for one in paper_scene.status()["conditions"]}
     assert {one["observedGeneration"] for one in before.values()} == {1}
 
+    # Somebody else adds one, which stays.
+    audited = {"type": "example.com/Audited", "status": "True", "reason": "Audited", "lastTransitionTime": NOON}
+    change = [{"op": "add", "path": "/status/conditions/-", "value": audited}]
+    paper_scene.kubectl("patch", "jobqueue", "jq", "--subresource=status", "--type=json", "-p", json.dumps(change))
+
     paper_scene.bury(["dead"])
     eventually(lambda: paper_scene.condition("DeadLettersPresent")["status"] == "True", 40)
     paper_scene.change({"scaling": {"max": 3}})
     paper_scene.settled()
     after = {one["type"]: one for one in paper_scene.status()["conditions"]}
+    assert after.pop("example.com/Audited")["lastTransitionTime"] == NOON
     assert {one["observedGeneration"] for one in after.values()} == {2}
     assert after["DeadLettersPresent"]["lastTransitionTime"] > before["DeadLettersPresent"]["lastTransitionTime"]
     still = ALL - {"DeadLettersPresent"}

@@ -72,6 +72,21 @@ def test_an_operator_killed_in_the_middle_of_a_command_goes_on(paper_scene: Pape
     assert paper_scene.broker.inspector.stats("work").counts["discarded"] == 30
 
 
+def test_a_command_that_is_taken_back_ends(paper_scene: PaperScene) -> None:
+    paper_scene.jobqueue(deadLetters={"mirrored": 0})
+    paper_scene.settled()
+    paper_scene.bury([f"t{number:02}" for number in range(20)])
+    paper_scene.annotate(discard_dead="all rate=2")
+    eventually(lambda: len(paper_scene.dead()) < 20, 20, what="it has begun")
+    paper_scene.kubectl("annotate", "jobqueue", "jq", "jobyard.dev/discard-dead-")
+    told = eventually(
+        lambda: told if (told := paper_scene.command("discard-dead")).get("outcome") == "Failed" else None, 20
+    )
+    left = len(paper_scene.dead())
+    assert (told["changed"], left > 0) == (20 - left, True)
+    assert "taken back" in told["message"]
+
+
 def test_objects_are_annotated_to_retry_and_deleted_to_discard(paper_scene: PaperScene) -> None:
     paper_scene.jobqueue(replicas=0)
     paper_scene.settled()
