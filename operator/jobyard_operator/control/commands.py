@@ -34,6 +34,11 @@ class Commands:
         """Go on with none of them: the JobQueue is being deleted, or gone."""
         self._wanted.clear()
 
+    @property
+    def busy(self) -> bool:
+        """Whether one is going on: its outcome is to be said soon."""
+        return any(not task.done() for task in self._running.values())
+
     def forget(self) -> None:
         """Another operator may have led in between, or it is another JobQueue: what stands in the status holds."""
         self._said.clear()
@@ -57,17 +62,18 @@ class Commands:
                     self._end(annotation, last.token, "Failed", last.changed, f"{TAKEN_BACK}.")
                 continue
             if is_new(value, last.token if last is not None else None) or (last and last.outcome == "Running"):
-                self._running[annotation] = asyncio.create_task(self._run(queue, connection, annotation, value))
+                so_far = last.changed if last is not None and last.token == value[:LONGEST] else 0
+                run = self._run(queue, connection, annotation, value, so_far)
+                self._running[annotation] = asyncio.create_task(run)
 
     def statuses(self, before: list[CommandStatus]) -> list[CommandStatus]:
         """What to say of them: what stood there, and what has happened since."""
         merged = {one.annotation: one for one in before} | self._said
         return [merged[name] for name in sorted(merged)]
 
-    async def _run(self, queue: JobQueue, connection: Connection, annotation: str, value: str) -> None:
+    async def _run(self, queue: JobQueue, connection: Connection, annotation: str, value: str, changed: int) -> None:
         token = value[:LONGEST]
-        self._say(annotation, token, "Running", 0, "It is being carried out.")
-        changed = 0
+        self._say(annotation, token, "Running", changed, "It is being carried out.")
         try:
             command = parse(annotation, value)
             epoch = self._context.must_lead()
@@ -75,6 +81,7 @@ class Commands:
             def progress(so_far: int) -> None:
                 nonlocal changed
                 changed = so_far
+                self._say(annotation, token, "Running", changed, "It is being carried out.")
 
             # Beside the few threads that look at queues.
             outcome = await asyncio.to_thread(

@@ -238,6 +238,8 @@ class QueueController:
             decision=decision,
         )
         pause = await self._write(queue, status, deployed, seen)
+        if self._commands.busy:
+            pause = min(pause or EAGER, EAGER)
         if quiet and replicas == 0:
             return min(pause or ASLEEP, ASLEEP)
         eager = seen is not None and not seen.empty and not deployed.ready

@@ -77,7 +77,7 @@ def test_a_command_that_is_taken_back_ends(paper_scene: PaperScene) -> None:
     paper_scene.settled()
     paper_scene.bury([f"t{number:02}" for number in range(20)])
     paper_scene.annotate(discard_dead="all rate=2")
-    eventually(lambda: len(paper_scene.dead()) < 20, 20, what="it has begun")
+    eventually(lambda: paper_scene.command("discard-dead").get("changed"), 20, what="it is said how far it is")
     paper_scene.kubectl("annotate", "jobqueue", "jq", "jobyard.dev/discard-dead-")
     told = eventually(
         lambda: told if (told := paper_scene.command("discard-dead")).get("outcome") == "Failed" else None, 20
