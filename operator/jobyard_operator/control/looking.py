@@ -20,12 +20,17 @@ STARTS = 10
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """What the Deployment asks for, and what there is of it."""
+    """What the Deployment asks for, and what there is of it.
+
+    Attributes:
+        refused: why its pods can't be made, as the API server says: Pod Security, a quota. None: they can.
+    """
 
     replicas: int
     existing: int
     updated: int
     ready: int
+    refused: str | None = None
 
 
 class ColdStart:

@@ -32,7 +32,7 @@ from jobyard_operator.core.pods import PodFacts, facts
 from jobyard_operator.core.policies import queue_policy
 from jobyard_operator.core.scaling import decide
 from jobyard_operator.kubernetes.api import Object
-from jobyard_operator.kubernetes.cache import Key
+from jobyard_operator.kubernetes.cache import PODS_REFUSED, Key
 from jobyard_operator.kubernetes.kinds import DEPLOYMENTS, JOB_QUEUES, PODS
 from jobyard_operator.redis.look import Look, look
 from jobyard_operator.redis.memory import remember
@@ -204,7 +204,7 @@ class QueueController:
         decision = decide(rules, observation, memory)
         self._log(rules, observation, memory, decision, deployed.replicas)
         hold_now = kept.hold
-        failing = crash_loops.failure(pods)
+        failing, refused = crash_loops.failure(pods), deployed.refused
         if seen is not None:
             completed = seen.counts.get("completed", 0)
             moved = self._completed is not None and completed > self._completed
@@ -225,7 +225,7 @@ class QueueController:
         status = Facts(
             generation=queue.metadata.generation,
             problem=problem,
-            failing=self._held or failing,
+            failing=self._held or failing or (f"No pod can be made: {refused}" if refused else None),
             foreign=self._children.foreign,
             wanted=replicas,
             replicas=deployed.existing,
@@ -263,11 +263,14 @@ class QueueController:
                 replicas = self._replicas[1]
             else:
                 self._replicas = None
+        updated = int(status.get("updatedReplicas") or 0)
         return looking.Deployed(
             replicas,
             int(status.get("replicas") or 0),
-            int(status.get("updatedReplicas") or 0),
+            updated,
             int(status.get("readyReplicas") or 0),
+            # Those of a former template are of no interest.
+            status.get(PODS_REFUSED) if updated < replicas else None,
         )
 
     async def _seen(self, queue: JobQueue, connection: Connection) -> Look:

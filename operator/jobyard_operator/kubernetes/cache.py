@@ -16,6 +16,8 @@ from jobyard_operator.kubernetes.kinds import BUDGETS, DEPLOYMENTS, PODS, Kind
 
 #: In the spec of cached Deployments and budgets: changes with all of it but the number of replicas.
 SPEC_DIGEST: Final = "jobyardSpecDigest"
+#: In the status of cached Deployments whose pods the API server refuses: what it says.
+PODS_REFUSED: Final = "jobyardPodsRefused"
 #: Set in the metadata of cached Deployments whose number of replicas somebody owns besides who applies the rest: it stays when
 #: the next apply leaves it away.
 REPLICAS_OWNED: Final = "jobyardReplicasOwned"
@@ -145,8 +147,15 @@ def _slim(kind: Kind, told: Object) -> Object:
         # What we apply is only compared.
         digest = hashlib.blake2b(json.dumps({**spec, "replicas": None}, sort_keys=True).encode(), digest_size=12)
         slim["spec"] = {"replicas": spec.get("replicas", 0), SPEC_DIGEST: digest.hexdigest()}
-        slim["status"] = {name: count for name, count in status.items() if isinstance(count, int)}
-        return slim
+        counts: Object = {name: count for name, count in status.items() if isinstance(count, int)}
+        refused = [
+            one.get("message", "")
+            for one in status.get("conditions") or ()
+            if one.get("type") == "ReplicaFailure" and one.get("status") == "True"
+        ]
+        if refused:
+            counts[PODS_REFUSED] = refused[0]
+        return {**slim, "status": counts}
     if kind is PODS:
         containers = [{"name": one["name"], "image": one.get("image", "")} for one in spec.get("containers") or ()]
         spec = {"nodeName": spec.get("nodeName"), "containers": containers}

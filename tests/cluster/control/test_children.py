@@ -122,6 +122,24 @@ def test_a_template_that_is_refused_is_said_and_what_was_there_is_still_looked_a
     assert paper_scene.condition("Stalled")["status"] == "False"
 
 
+def test_pods_that_are_refused_are_said(paper_scene: PaperScene) -> None:
+    paper_scene.jobqueue(replicas=1)
+    eventually(lambda: len(paper_scene.pods()) == 1, 20)
+    # The Deployment is taken; its pods are not, by the namespace's Pod Security.
+    paper_scene.change({"worker": {"podTemplate": {"spec": {"securityContext": {"runAsNonRoot": False}}}}})
+
+    def stalled(status: str) -> dict[str, Any] | None:
+        said = paper_scene.condition("Stalled")
+        return said if said["status"] == status else None
+
+    said = eventually(lambda: stalled("True"), 20, what="the status says why no pod comes") or {}
+    assert said["reason"] == "PodsFail"
+    assert "violates PodSecurity" in said["message"]
+    assert "runAsNonRoot" in said["message"]
+    paper_scene.change({"worker": {"podTemplate": {"spec": {"securityContext": None}}}})
+    eventually(lambda: stalled("False"), 20, what="it goes on")
+
+
 def test_a_secret_that_is_missing_wrong_and_then_right(paper_scene: PaperScene) -> None:
     paper_scene.kubectl("delete", "secret", "redis")
     paper_scene.jobqueue()
