@@ -15,6 +15,7 @@ from cluster.cluster import Cluster
 from cluster.control.process import OperatorProcess
 from cluster.valkey import Valkey
 from jobyard.broker import JobyardBroker
+from jobyard.broker.caller import pod_prefix
 from support.waiting import eventually
 
 #: The test's actors, as a module of the pods.
@@ -125,6 +126,15 @@ class Scene:
         found = self.broker.inspector.job(job_id, queue=queue)
         assert found is not None
         return found
+
+    def runner(self, job_id: str, timeout: float = 30) -> str:
+        """Wait until a job runs. Returns the name of the pod that runs it."""
+
+        def found() -> str | None:
+            worker = self.job(job_id).worker or ""
+            return next((pod for pod in self.ready() if worker.startswith(pod_prefix(pod))), None)
+
+        return eventually(found, timeout, what=f"{job_id} runs") or ""
 
     def kill_container(self, pod: str) -> None:
         """SIGKILL to the first process of a pod's worker container, from outside of it."""

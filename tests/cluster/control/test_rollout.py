@@ -7,20 +7,9 @@ import json
 import pytest
 
 from cluster.control.scene import Scene
-from jobyard.broker.caller import pod_prefix
 from support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(240)
-
-
-def runner(scene: Scene, job_id: str) -> str:
-    """The pod that runs a job."""
-
-    def found() -> str | None:
-        worker = scene.job(job_id).worker or ""
-        return next((pod for pod in scene.ready() if worker.startswith(pod_prefix(pod))), None)
-
-    return eventually(found, 30, what=f"{job_id} runs") or ""
 
 
 def evict(scene: Scene, pod: str) -> str:
@@ -56,7 +45,7 @@ def test_evictions_keep_to_the_budget_and_the_evicted_finish_or_give_back(scene:
     scene.jobqueue(scaling={"min": 2, "max": 2}, worker={"drainTimeoutSeconds": 5, "threads": 1})
     scene.wait_for_pods(2)
     short, long = (scene.send([number], seconds)[0] for number, seconds in ((1, 5), (2, 15)))
-    evicted, other = runner(scene, long), runner(scene, short)
+    evicted, other = scene.runner(long), scene.runner(short)
     started = scene.job(long).started_at
     budget = "jsonpath={.status.disruptionsAllowed}"
     eventually(lambda: scene.kubectl("get", "pdb", "jq-worker", "-o", budget) == "1", 20, what="one pod may go")
@@ -68,7 +57,7 @@ def test_evictions_keep_to_the_budget_and_the_evicted_finish_or_give_back(scene:
     eventually(lambda: scene.job(long).started_at != started, 20, what="it was given back, and runs again")
     eventually(lambda: scene.job(short).state == "completed", 30)
     eventually(lambda: scene.kubectl("get", "pdb", "jq-worker", "-o", budget) == "1", 30, what="one pod may go again")
-    last = runner(scene, third)
+    last = scene.runner(third)
     assert evict(scene, last) == ""
     eventually(lambda: scene.job(third).state == "completed", 30, what="it has finished within the drain timeout")
     eventually(lambda: scene.job(long).state == "completed", 60, what="it has run again")
@@ -81,8 +70,8 @@ def test_no_busy_pod_is_ended_when_replicas_go_down(scene: Scene) -> None:
     scene.jobqueue(scaling={"min": 3, "max": 3}, worker=worker)
     scene.wait_for_pods(3)
     brief, long = (scene.send([number], seconds)[0] for number, seconds in ((1, 12), (2, 24)))
-    busy = {runner(scene, brief), runner(scene, long)}
-    last = runner(scene, long)
+    busy = {scene.runner(brief), scene.runner(long)}
+    last = scene.runner(long)
     scene.jobqueue(scaling={"min": 1, "max": 1}, worker=worker)
     eventually(lambda: set(scene.ready()) == busy, 20, what="the idle one goes")
     assert scene.job(brief).state == "active"
