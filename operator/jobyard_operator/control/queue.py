@@ -19,7 +19,7 @@ from jobyard_operator.control.context import Context
 from jobyard_operator.control.deadjobs import DeadJobs
 from jobyard_operator.control.deletion import Deletion
 from jobyard_operator.control.memory import Remembered
-from jobyard_operator.control.scaling import Scaler
+from jobyard_operator.control.scaling import Scaled, Scaler
 from jobyard_operator.control.schedule import sweep
 from jobyard_operator.control.status import StatusWriter
 from jobyard_operator.control.telemetry import Telemetry
@@ -32,7 +32,7 @@ from jobyard_operator.core.pods import PodFacts, facts
 from jobyard_operator.core.policies import queue_policy
 from jobyard_operator.core.scaling import decide
 from jobyard_operator.kubernetes.api import Object
-from jobyard_operator.kubernetes.cache import PODS_REFUSED, Key
+from jobyard_operator.kubernetes.cache import PODS_REFUSED, Key, version
 from jobyard_operator.kubernetes.kinds import DEPLOYMENTS, JOB_QUEUES, PODS
 from jobyard_operator.redis.look import Look, look
 from jobyard_operator.redis.memory import remember
@@ -75,12 +75,15 @@ class QueueController:
         self._known: tuple[str, JobQueue] | None = None
         self._epoch = 0
         self._uid = ""
-        self._kept: Remembered | None = None  # None: to be read from Redis
+        self._kept = Remembered()
+        self._recalled: tuple[int, Connection] | None = None  # as which leader and where from
+        self._remembered = False  # whether it lies in Redis
+        self._configured: tuple[int, Connection] | None = None  # as which leader and where
         self._policy: tuple[JobQueue, QueuePolicy, str] | None = None
         self._cold_start = looking.ColdStart()
         self._completed: int | None = None
         self._held: str | None = None
-        self._replicas: tuple[str, int] | None = None  # what was asked for, and of which state of the Deployment
+        self._scaled: Scaled | None = None  # what we wrote last, until the watch tells it
         self._look: Look | None = None
         self._problem: str | None = None
         self._swept = False  # of what schedules have left that were deleted meanwhile
@@ -111,10 +114,11 @@ class QueueController:
             return None
         epoch = self._context.must_lead()
         if epoch != self._epoch:
-            # Somebody else may have led in between: what is written in Redis and in the status holds, not what we remember.
-            self._epoch, self._kept, self._swept = epoch, None, False
-            self._status.forget()
+            # Somebody else may have led in between: what is there holds, not what we remember.
+            self._epoch, self._kept, self._swept, self._scaled = epoch, Remembered(), False, None
+            self._children.touched()
             self._commands.forget()
+            self._status.forget()
         try:
             queue = self._parsed(told)
         except pydantic.ValidationError as error:
@@ -135,7 +139,7 @@ class QueueController:
             return await self._helpless(queue, told, str(change))
         if connection is not self.connection:
             # Another Redis remembers other things.
-            self._kept = self._look = self._completed = None
+            self._kept, self._recalled, self._look, self._completed = Remembered(), None, None, None
             self._swept = False
         self.connection, self.queue_name = connection, queue.spec.queue
         try:
@@ -179,10 +183,9 @@ class QueueController:
         except BrokerError as failure:
             error = failure
             self._context.connections.doubt(queue)
-        if self._kept is None and seen is not None:
-            self._kept = Remembered.decode(seen.memory)
-            self._cold_start = looking.ColdStart(self._kept.starts)
-        kept = self._kept or Remembered()
+        if seen is not None:
+            self._recall(seen, connection)
+        kept = self._kept
         self._cold_start.learn(pods)
         busy = looking.workloads(pods, seen, telemetry.pods) if seen is not None else []
         if seen is None:
@@ -213,6 +216,8 @@ class QueueController:
             hold_now, held = crash_loops.judged(kept.hold, pods, revision, moved, observation.now)
             await self._hold(queue, connection, hold_now.reason if held else None, seen)
         after = Remembered(memory=decision.memory, starts=tuple(self._cold_start.starts), hold=hold_now)
+        if seen is None:
+            self._kept = after  # For how long we are blind is not to be read anywhere.
         quiet = seen is not None and await self._keep(connection, name, kept, after, decision, seen, deployed)
         replicas = deployed.replicas
         if decision.desired is not None and decision.desired != deployed.replicas:
@@ -257,12 +262,11 @@ class QueueController:
             return looking.Deployed(0, 0, 0, 0)
         status = found.get("status") or {}
         replicas = int(found["spec"].get("replicas", 0))
-        if self._replicas is not None:
-            # The watch is behind what we wrote ourselves.
-            if self._replicas[0] == found["metadata"]["resourceVersion"]:
-                replicas = self._replicas[1]
+        if self._scaled is not None:
+            if version(found) < self._scaled.version:
+                replicas = self._scaled.replicas  # The watch is behind what we wrote ourselves.
             else:
-                self._replicas = None
+                self._scaled = None
         updated = int(status.get("updatedReplicas") or 0)
         return looking.Deployed(
             replicas,
@@ -274,19 +278,33 @@ class QueueController:
         )
 
     async def _seen(self, queue: JobQueue, connection: Connection) -> Look:
-        """A look at the queue, in which the JobQueue's policy holds."""
+        """A look at the queue, in which the JobQueue's policy holds: also in another Redis, or in an emptied one."""
         if self._policy is None or self._policy[0] is not queue:
             policy = queue_policy(queue.spec)
             self._policy = queue, policy, digest(policy)
         _, policy, wanted = self._policy
         horizon = looking.soon(self._cold_start.seconds)
-        seen = await connection.call(look, queue.spec.queue, horizon)
-        if seen.policy_digest == wanted:
-            return seen
-        # It has changed, or Redis has lost it.
+        place = (self._epoch, connection)
+        if self._configured == place:
+            seen = await connection.call(look, queue.spec.queue, horizon)
+            if seen.policy_digest == wanted:
+                return seen
+        # A new leader does it in any case: the one before may have died before all of it was done.
         self._context.must_lead()
         await connection.call(configure, queue.spec.queue, self._epoch, policy)
+        self._configured = place
         return await connection.call(look, queue.spec.queue, horizon)
+
+    def _recall(self, seen: Look, connection: Connection) -> None:
+        """Read what is kept beside the queue, if we have just begun, or it is another Redis, or an emptied one."""
+        place = (self._epoch, connection)
+        if self._recalled != place:
+            self._kept, self._recalled = Remembered.decode(seen.memory), place
+            self._cold_start = looking.ColdStart(self._kept.starts)
+        elif self._remembered and seen.memory is None:
+            # What it was about is gone; the pods are not.
+            self._kept = replace(self._kept, memory=Memory())
+        self._remembered = seen.memory is not None
 
     async def _hold(self, queue: JobQueue, connection: Connection, reason: str | None, seen: Look) -> None:
         before, self._held = self._held, reason
@@ -340,7 +358,7 @@ class QueueController:
         if found is None:
             return deployed.replicas  # It was applied a moment ago; the watch will tell.
         reachable = connection if self._look is not None else None
-        replicas = await self._scaler.carry_out(
+        scaled = await self._scaler.carry_out(
             found["metadata"]["name"],
             reachable,
             queue.spec.queue,
@@ -349,9 +367,9 @@ class QueueController:
             deployed.replicas,
             decision.desired,
         )
-        if replicas == deployed.replicas:
-            return replicas
-        self._replicas = (found["metadata"]["resourceVersion"], replicas)
+        if scaled is None:
+            return deployed.replicas
+        self._scaled, replicas = scaled, scaled.replicas
         up = replicas > deployed.replicas
         self._context.metrics.scalings.labels(self.key.namespace, self.key.name, "up" if up else "down").inc()
         told = self._context.cache.get(JOB_QUEUES, self.key)

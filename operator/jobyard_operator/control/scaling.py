@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from jobyard_operator.control.connections import Connection
@@ -12,12 +12,20 @@ from jobyard_operator.control.context import Context
 from jobyard_operator.core.drain import LEAVING, Mark, Pod, Scale, scale_plan
 from jobyard_operator.core.pods import DELETION_COST
 from jobyard_operator.kubernetes.api import NotFound
-from jobyard_operator.kubernetes.cache import Key
+from jobyard_operator.kubernetes.cache import Key, version
 from jobyard_operator.kubernetes.kinds import DEPLOYMENTS, PODS
 from jobyard_operator.redis.pods import PodWork, retire
 
 #: Seconds between marking pods and lowering the number: the controller that chooses the pods hears of the two by two watches.
 MARK_LEAD: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """A number of replicas that was written, and the version of the Deployment that has it."""
+
+    replicas: int
+    version: int
 
 
 class Scaler:
@@ -35,8 +43,8 @@ class Scaler:
         work: dict[str, PodWork],
         replicas: int,
         desired: int,
-    ) -> int:
-        """Get from `replicas` to `desired`, or as far as no busy pod has to go. Returns the replicas that there shall be now.
+    ) -> Scaled | None:
+        """Get from `replicas` to `desired`, or as far as no busy pod has to go. Returns what was written; None: nothing.
 
         Raises:
             ApiError, BrokerError: not done, or not wholly; the next step goes on.
@@ -71,6 +79,6 @@ class Scaler:
                     if marked:
                         await asyncio.sleep(MARK_LEAD)
                         self._context.must_lead()
-                    await self._context.api.scale(DEPLOYMENTS, self._key.namespace, deployment, number)
-                    return number
-        return replicas
+                    written = await self._context.api.scale(DEPLOYMENTS, self._key.namespace, deployment, number)
+                    return Scaled(number, version(written))
+        return None

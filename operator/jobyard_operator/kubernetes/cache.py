@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,6 +21,10 @@ PODS_REFUSED: Final = "jobyardPodsRefused"
 #: Set in the metadata of cached Deployments whose number of replicas somebody owns besides who applies the rest: it stays when
 #: the next apply leaves it away.
 REPLICAS_OWNED: Final = "jobyardReplicasOwned"
+
+
+#: Objects that are remembered as gone, so that nothing that is told late brings them back.
+GONE: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -61,6 +65,7 @@ class Cache:
         self.heard = heard
         self._objects: defaultdict[Kind, dict[Key, Object]] = defaultdict(dict)
         self._owned: defaultdict[tuple[Kind, Key], set[Key]] = defaultdict(set)
+        self._gone: OrderedDict[str, int] = OrderedDict()  # UID → its last version
 
     def get(self, kind: Kind, key: Key) -> Object | None:
         """The object, or None. It must not be changed."""
@@ -76,7 +81,7 @@ class Cache:
     def of(self, kind: Kind, queue: Key) -> list[Object]:
         """Those that carry the JobQueue's label."""
         objects = self._objects[kind]
-        return [objects[key] for key in sorted(self._owned[kind, queue]) if key in objects]
+        return [objects[key] for key in sorted(self._owned.get((kind, queue), ()))]
 
     def put(self, kind: Kind, told: Object) -> None:
         """An object is there. An older state than the one known is left aside."""
@@ -84,12 +89,16 @@ class Cache:
         meta = slim["metadata"]
         key, queue = Key(meta.get("namespace", ""), meta["name"]), _queue(meta)
         before = self._objects[kind].get(key)
+        if version(slim) <= self._gone.get(meta.get("uid", ""), -1):
+            return  # A list that was read before it went.
         if before is not None and before["metadata"].get("uid") == meta.get("uid"):
-            if _version(before) > _version(slim):
+            if version(before) > version(slim):
                 return
             if before["metadata"].get("resourceVersion") == meta.get("resourceVersion"):
                 return
         self._objects[kind][key] = slim
+        if before is not None:
+            self._disown(kind, key, before)
         if queue is not None:
             self._owned[kind, queue].add(key)
         self.heard(Change(kind, key, queue, before, slim))
@@ -104,12 +113,11 @@ class Cache:
         del self._objects[kind][key]
         # As it was at its end: with the exit codes of its containers.
         last = _slim(kind, told)
-        queue = _queue(before["metadata"])
-        if queue is not None:
-            self._owned[kind, queue].discard(key)
-            if not self._owned[kind, queue]:
-                del self._owned[kind, queue]
-        self.heard(Change(kind, key, queue, last, None, unheard))
+        self._gone[meta.get("uid", "")] = max(version(before), version(told))
+        while len(self._gone) > GONE:
+            self._gone.popitem(last=False)
+        self._disown(kind, key, before)
+        self.heard(Change(kind, key, _queue(before["metadata"]), last, None, unheard))
 
     def replace(self, kind: Kind, told: Iterable[Object], known: set[Key]) -> None:
         """All that there is, from a list. What was `known` before the list was asked for and is not in it has gone unheard."""
@@ -122,16 +130,24 @@ class Cache:
             if gone is not None:
                 self.remove(kind, gone, unheard=True)
 
+    def _disown(self, kind: Kind, key: Key, before: Object) -> None:
+        queue = _queue(before["metadata"])
+        if queue is not None:
+            self._owned[kind, queue].discard(key)
+            if not self._owned[kind, queue]:
+                del self._owned[kind, queue]
+
 
 def _queue(meta: dict[str, Any]) -> Key | None:
     name = (meta.get("labels") or {}).get(QUEUE_LABEL)
     return None if name is None else Key(meta.get("namespace", ""), name)
 
 
-def _version(told: Object) -> int:
+def version(told: Object) -> int:
+    """The resource version as a number; 0: it has none."""
     # Since Kubernetes 1.35 resource versions of one kind are comparable, and before they were in fact.
-    version = str(told["metadata"].get("resourceVersion") or "")
-    return int(version) if version.isdigit() else 0
+    said = str(told["metadata"].get("resourceVersion") or "")
+    return int(said) if said.isdigit() else 0
 
 
 def _slim(kind: Kind, told: Object) -> Object:

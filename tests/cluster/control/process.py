@@ -23,6 +23,9 @@ class OperatorProcess:
         kubeconfig: its access.
         arguments: of `jobyard operator`, besides the port.
         environment: more variables.
+
+    Attributes:
+        identity: in the election, from the next start on; "": another one with each start.
     """
 
     def __init__(
@@ -38,10 +41,12 @@ class OperatorProcess:
             **(environment or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
+        self.identity = ""
 
     def start(self) -> None:
+        named = {"JOBYARD_OPERATOR_IDENTITY": self.identity} if self.identity else {}
         with self._log.open("ab") as log:
-            self._process = spawn(self._command, stdout=log, stderr=log, env=self._environment)
+            self._process = spawn(self._command, stdout=log, stderr=log, env={**self._environment, **named})
 
     @property
     def pid(self) -> int:
@@ -93,7 +98,9 @@ class OperatorProcess:
 
     def metrics(self) -> str:
         """Its metrics; '' while it doesn't serve them yet."""
-        address = next((line.rpartition(" ")[2] for line in self.messages() if line.startswith("Probes")), None)
+        address = next(
+            (line.rpartition(" ")[2] for line in reversed(self.messages()) if line.startswith("Probes")), None
+        )
         if address is None:
             return ""
         try:
