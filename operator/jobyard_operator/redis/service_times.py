@@ -39,4 +39,5 @@ def service_times(before: Sequence[WorkerInfo], now: Sequence[WorkerInfo]) -> di
         if len(one.queues) == 1 and ended > 0 and took > 0:
             runs[one.queues[0]] += ended
             seconds[one.queues[0]] += took
-    return {queue: seconds[queue] / count for queue, count in runs.items()}
+    means = {queue: seconds[queue] / count for queue, count in runs.items()}
+    return {queue: mean for queue, mean in means.items() if mean > 0}  # The smallest number of seconds has no half.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jobyard.broker.workers import WorkerInfo
@@ -57,6 +57,7 @@ COUNTS = st.tuples(st.integers(0, 10**6), st.floats(0, 10**6))
 @given(
     st.dictionaries(st.text("abc", min_size=1, max_size=2), COUNTS), st.dictionaries(st.text("abc", max_size=2), COUNTS)
 )
+@example(before={}, now={"": (2, 5e-324)})
 def test_whatever_they_say_a_mean_is_no_longer_than_all_of_it(
     before: dict[str, tuple[int, float]], now: dict[str, tuple[int, float]]
 ) -> None:
