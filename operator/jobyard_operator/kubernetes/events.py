@@ -18,6 +18,8 @@ SERIES: Final = 600.0
 MOST: Final = 1000
 #: At most so many a second.
 RATE: Final = 10.0
+#: Bytes of a note.
+LONGEST: Final = 1024
 _COMPONENT: Final = "jobyard.dev/operator"
 
 _logger: Final = logging.getLogger(__name__)
@@ -61,7 +63,7 @@ class Events:
             "type": kind,
             "reason": reason,
             "action": action,
-            "note": note if len(note) <= 1024 else note[:1023] + "…",
+            "note": _cut(note),
             "reportingController": _COMPONENT,
             "reportingInstance": self._identity[:128],
             "regarding": {
@@ -108,3 +110,11 @@ class Events:
             # From before a restart.
             series = {"count": 2, "lastObservedTime": now}
             await self._api.patch(EVENTS, meta["namespace"], meta["name"], {"series": series})
+
+
+def _cut(note: str) -> str:
+    """No longer than the API server takes: it counts bytes."""
+    whole = note.encode(errors="replace")
+    if len(whole) <= LONGEST:
+        return whole.decode()
+    return whole[: LONGEST - len("…".encode())].decode(errors="ignore") + "…"
