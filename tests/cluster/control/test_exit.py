@@ -16,6 +16,7 @@ import pytest
 
 from cluster.cluster import Cluster
 from cluster.control.process import OperatorProcess
+from support.servers import Server
 from support.waiting import eventually
 
 
@@ -103,3 +104,35 @@ def test_a_fault_ends_it_with_a_log(access: Path, kube_namespace: str) -> None:
     assert done.returncode == 1, done.stderr
     assert "The operator ends by a fault." in done.stderr
     assert "a fault of ours" in done.stderr
+
+
+def test_a_redis_that_does_not_answer_holds_up_no_end(
+    control_plane: Cluster,
+    kube_namespace: str,
+    start_operator: Callable[..., OperatorProcess],
+    start_server: Callable[..., Server],
+) -> None:
+    redis = start_server("valkey")
+    operator = start_operator()
+    queue = {
+        "apiVersion": "jobyard.dev/v1alpha1",
+        "kind": "JobQueue",
+        "metadata": {"name": "jq"},
+        "spec": {
+            "queue": "work",
+            "redis": {"url": redis.url},
+            "worker": {"image": "localhost/none:1", "modules": ["jobs"]},
+        },
+    }
+    control_plane.apply(kube_namespace, queue)
+
+    def condition(kind: str) -> str | None:
+        found = control_plane.get(kube_namespace, "jobqueue", "jq").get("status", {}).get("conditions", ())
+        return next((str(one["status"]) for one in found if one["type"] == kind), None)
+
+    eventually(lambda: condition("MetricsAvailable") == "True", 20)
+    redis.freeze()
+    eventually(lambda: condition("MetricsAvailable") == "False", 30)
+    began = time.monotonic()
+    assert operator.end() == 0
+    assert time.monotonic() - began < 5
