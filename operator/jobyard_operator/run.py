@@ -15,6 +15,7 @@ from jobyard.worker.probes import Probes
 from jobyard_operator.control.connections import Connections
 from jobyard_operator.control.context import Context
 from jobyard_operator.control.loop import Loop
+from jobyard_operator.control.memory_use import settle
 from jobyard_operator.control.metrics import Metrics
 from jobyard_operator.kubernetes.api import Api
 from jobyard_operator.kubernetes.cache import Cache
@@ -76,6 +77,7 @@ class Operator:
         cache.heard = loop.heard
         self._watches = Watches(api, cache, settings.namespaces, self._hear_signals)
         probes = Probes(self, None)
+        settle()
         try:
             if settings.port is not None:
                 try:

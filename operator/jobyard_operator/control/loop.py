@@ -13,6 +13,7 @@ from jobyard.errors import JobyardError
 from jobyard_operator.control.connections import Connection
 from jobyard_operator.control.context import Context, NotLeading
 from jobyard_operator.control.fencing import Fencing
+from jobyard_operator.control.memory_use import release_memory
 from jobyard_operator.control.queue import QueueController
 from jobyard_operator.control.schedule import ScheduleController
 from jobyard_operator.control.telemetry import Telemetry
@@ -207,6 +208,7 @@ class Loop:
     async def _housekeeping(self) -> None:
         while True:
             await asyncio.sleep(60)
+            release_memory()
             for connection in self._context.connections.close_unused(UNUSED):
                 self._telemetry.pop(connection, None)
 

@@ -78,7 +78,7 @@ class Api:
         else:
             file = None if kubeconfig is None else str(kubeconfig)
             await config.load_kube_config(config_file=file, client_configuration=configuration)
-        configuration.connection_pool_maxsize = 32
+        configuration.connection_pool_maxsize = 16
         return cls(ApiClient(configuration=configuration))
 
     @property
