@@ -95,7 +95,7 @@ class Children:
         for _ in range(CONFLICTS):
             self._context.must_lead()
             try:
-                return await self._context.api.apply(kind, whole)
+                return self._seen(kind, await self._context.api.apply(kind, whole))
             except Conflict as conflict:
                 fields = ownership.conflicting(conflict.details)
                 if not fields:
@@ -103,4 +103,9 @@ class Children:
                 _logger.info("%s %s: left to others: %s", kind.name, whole["metadata"]["name"], ", ".join(fields))
                 left += [f"{kind.name} {field}" for field in fields if field != ".spec.replicas"]
                 whole = ownership.without(whole, fields)
-        return await self._context.api.apply(kind, whole)
+        return self._seen(kind, await self._context.api.apply(kind, whole))
+
+    def _seen(self, kind: Kind, applied: Object) -> Object:
+        """The watch will tell it, too, but later: the next step must not take it for missing."""
+        self._context.cache.put(kind, applied)
+        return applied

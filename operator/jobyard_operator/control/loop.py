@@ -216,6 +216,6 @@ class Loop:
 def _spec_changed(change: Change) -> bool:
     """Whether somebody has changed what we apply. Replicas and status are not among it."""
     if change.before is None or change.after is None:
-        return True
+        return change.after is None  # What has come was made by us, or a step finds it.
     before, after = (one["spec"].get(SPEC_DIGEST) for one in (change.before, change.after))
     return bool(before != after or change.before["metadata"].get("labels") != change.after["metadata"].get("labels"))
