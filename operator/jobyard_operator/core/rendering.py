@@ -94,7 +94,7 @@ def _metadata(queue: JobQueue) -> dict[str, Any]:
                 "name": queue.metadata.name,
                 "uid": queue.metadata.uid,
                 "controller": True,
-                "blockOwnerDeletion": True,
+                # Not blockOwnerDeletion: some clusters (OpenShift) ask for a further right then, and nobody waits for it.
             }
         ],
     }

@@ -59,7 +59,9 @@ class ControlPlane:
                 f"--bind-address={address}", f"--advertise-address={address}", "--kubelet-preferred-address-types=InternalIP",
                 f"--tls-cert-file={server.certificate}", f"--tls-private-key-file={server.key}",
                 f"--client-ca-file={authority.certificate}", "--authorization-mode=Node,RBAC",
-                "--enable-admission-plugins=NodeRestriction", f"--service-cluster-ip-range={SERVICES}",
+                # The second one is OpenShift's: it asks for rights that other clusters don't.
+                "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement",
+                f"--service-cluster-ip-range={SERVICES}",
                 "--service-account-issuer=https://kubernetes.default.svc",
                 f"--service-account-key-file={keys.certificate}", f"--service-account-signing-key-file={keys.key}",
                 f"--kubelet-client-certificate={kubelet_client.certificate}",
