@@ -94,6 +94,7 @@ def observation(
         parked=look.parked,
         delayed=look.delayed,
         due_soon=look.due_soon,
+        dead=look.dead,
         next_due=look.next_due,
         next_tick=next_tick,
         oldest=look.oldest,

@@ -163,8 +163,8 @@ class Loop:
             if pause is None:
                 del self._served[kind, key]
                 self._count()
-                if kind is JOB_QUEUES:
-                    self._context.metrics.forget(key)
+                metrics = self._context.metrics
+                (metrics.forget if kind is JOB_QUEUES else metrics.forget_schedule)(key)
                 if self._context.cache.get(kind, key) is not None:
                     self._begin(kind, key)  # It came back meanwhile.
                 return

@@ -1,9 +1,10 @@
-"""What the operator tells Prometheus: each queue's numbers and decisions, and how it does itself. docs/operator/running.md."""
+"""What the operator tells Prometheus: the numbers of queues and schedules, and how it does itself. docs/operator/running.md."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -13,8 +14,10 @@ from prometheus_client.registry import Collector
 from jobyard_operator.core.observation import Decision, Observation
 from jobyard_operator.core.reasons import Reason
 from jobyard_operator.kubernetes.cache import Key
+from jobyard_operator.resources.jobschedule import Counters, JobScheduleStatus
 
 _QUEUE: Final = ("jobqueue_namespace", "jobqueue")
+_SCHEDULE: Final = ("jobschedule_namespace", "jobschedule")
 _STEPS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _LATENCIES: Final = (0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120)
 
@@ -40,7 +43,9 @@ class Metrics:
     def __init__(self, requests: Mapping[tuple[str, str], int]) -> None:
         registry = self.registry = CollectorRegistry()
         self._queues: dict[Key, _Last] = {}
+        self._schedules: dict[Key, JobScheduleStatus] = {}
         registry.register(_Queues(self._queues))
+        registry.register(_Schedules(self._schedules))
         registry.register(_Requests(requests))
         self.leads = Gauge("jobyard_operator_leads", "1 while this process leads", registry=registry)
         self.epoch = Gauge("jobyard_operator_epoch", "The leader's epoch", registry=registry)
@@ -85,9 +90,18 @@ class Metrics:
         for counter in (self.scalings, self.fenced_jobs):
             counter.remove_by_labels(labels)
 
+    def scheduled(self, key: Key, status: JobScheduleStatus) -> None:
+        """What was written of a JobSchedule."""
+        self._schedules[key] = status
+
+    def forget_schedule(self, key: Key) -> None:
+        """A JobSchedule is gone."""
+        self._schedules.pop(key, None)
+
     def forget_decisions(self) -> None:
-        """This process leads no more: whoever does tells of the queues, and nobody else."""
+        """This process leads no more: whoever does tells of queues and schedules, and nobody else."""
         self._queues.clear()
+        self._schedules.clear()
 
     def text(self) -> bytes:
         """In Prometheus' text format."""
@@ -113,8 +127,27 @@ _VALUES: Final[tuple[tuple[str, str, Callable[[_Last], float | None]], ...]] = (
     ),
     ("held", "1 while the operator holds the queue, since its pods crash", lambda last: float(last.held)),
 )
-_STATES: Final = ("waiting", "active", "orphaned", "parked", "delayed")
+_STATES: Final = ("waiting", "active", "orphaned", "parked", "delayed", "dead")
 _PODS: Final = (("wanted", "replicas"), ("ready", "ready"), ("starting", "starting"), ("terminating", "terminating"))
+#: One value a schedule; None: there was, or will be, none.
+_OF_SCHEDULES: Final[tuple[tuple[str, str, Callable[[JobScheduleStatus], float | None]], ...]] = (
+    (
+        "next_tick_timestamp_seconds",
+        "Nominal time of the next tick",
+        lambda status: _unix(status.next_schedule_times[0] if status.next_schedule_times else None),
+    ),
+    (
+        "last_tick_timestamp_seconds",
+        "Nominal time of the last tick that has fired",
+        lambda status: _unix(status.last_schedule_time),
+    ),
+    (
+        "last_success_timestamp_seconds",
+        "When a run completed last",
+        lambda status: _unix(status.last_successful_time),
+    ),
+    ("active_runs", "Runs that have not ended", lambda status: status.active_runs),
+)
 
 
 class _Requests(Collector):
@@ -161,3 +194,30 @@ class _Queues(Collector):
             for reason in Reason:
                 reasons.add_metric((*labels, reason.value), float(reason is last.decision.reason))
         yield from (jobs, pods, reasons)
+
+
+class _Schedules(Collector):
+    """The series of all schedules. They are the numbers of the status, which a new leader goes on with."""
+
+    def __init__(self, schedules: dict[Key, JobScheduleStatus]) -> None:
+        self._schedules = schedules
+
+    def collect(self) -> Iterator[Any]:
+        everything = [((key.namespace, key.name), status) for key, status in self._schedules.items()]
+        for name, about, value in _OF_SCHEDULES:
+            family = GaugeMetricFamily(f"jobyard_schedule_{name}", about, labels=_SCHEDULE)
+            for labels, status in everything:
+                found = value(status)
+                if found is not None:
+                    family.add_metric(labels, found)
+            yield family
+        for name, field in Counters.model_fields.items():
+            counter = CounterMetricFamily(f"jobyard_schedule_{name}", field.description or "", labels=_SCHEDULE)
+            for labels, status in everything:
+                counter.add_metric(labels, getattr(status.counters, name))
+            yield counter
+
+
+def _unix(time: str | None) -> float | None:
+    """A time as Kubernetes writes it, in seconds since 1970."""
+    return None if time is None else datetime.fromisoformat(time).timestamp()

@@ -157,6 +157,7 @@ class ScheduleController:
 
     async def _write(self, told: Object, schedule: JobSchedule, status: JobScheduleStatus) -> None:
         before = self._status[1] if self._status is not None and self._status[0] == schedule.metadata.uid else None
+        self._context.metrics.scheduled(self.key, status)
         stands = before if before is not None else JobSchedule.parse(told).status
         if not is_news(stands, status):
             return

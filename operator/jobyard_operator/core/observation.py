@@ -88,6 +88,7 @@ class Observation:
         parked: jobs that wait for a slot of their key. More pods don't help them, but one must be there.
         delayed: jobs that are due later.
         due_soon: those of them that are due before a pod that is started now would serve (`horizon`).
+        dead: dead letters; no pod helps them.
         next_due, next_tick: until the next delayed job, the next tick of a schedule; None: there is none.
         oldest: for how long the first waiting job has waited.
         ended: a counter of runs that ended, in whatever way; it may begin anew.
@@ -107,6 +108,7 @@ class Observation:
     parked: int = 0
     delayed: int = 0
     due_soon: int = 0
+    dead: int = 0
     next_due: float | None = None
     next_tick: float | None = None
     oldest: float = 0
