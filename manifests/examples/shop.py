@@ -17,6 +17,12 @@ def welcome(address: str) -> str:
     return f"greeted {address}"
 
 
+@jobyard.actor(queue_name="emails")
+def newsletter(edition: str) -> str:
+    """Tell all customers the news. A JobSchedule enqueues it."""
+    return f"sent the {edition} edition"
+
+
 if __name__ == "__main__":
     for number in range(int(sys.argv[1])):
         domain = "example.invalid" if number % 50 == 49 else "example.org"

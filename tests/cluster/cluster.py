@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 import subprocess
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
 
@@ -71,18 +74,28 @@ class Cluster(ABC):
     def stop(self) -> None:
         """Take down what was started, however far that came."""
 
-    def kubectl(self, *arguments: str, check: bool = True, given: str | None = None, as_: Path | None = None) -> str:
+    def kubectl(
+        self,
+        *arguments: str,
+        check: bool = True,
+        given: str | None = None,
+        as_: Path | None = None,
+        directory: Path | None = None,
+    ) -> str:
         """What kubectl prints.
 
         Args:
             given: for its standard input.
             as_: a kubeconfig other than the administrator's.
+            directory: where it runs; None: here.
 
         Raises:
             RuntimeError: it failed; with what it said.
         """
         command = [str(self.program), "--kubeconfig", str(as_ or self.kubeconfig), *arguments]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, input=given)
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, timeout=120, input=given, cwd=directory
+        )
         if check and done.returncode:
             raise RuntimeError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
@@ -100,6 +113,19 @@ class Cluster(ABC):
     def get(self, namespace: str, *what: str) -> Any:
         """A resource, or a list of them (`{"items": […]}`), as the API server has it."""
         return json.loads(self.kubectl("-n", namespace, "get", *what, "-o", "json"))
+
+    @contextmanager
+    def forwarded(self, namespace: str, what: str, port: int) -> Iterator[str]:
+        """The address (`127.0.0.1:PORT`) at which a port of a Service or a pod is reached from here."""
+        command = [self.program, "--kubeconfig", self.kubeconfig, "-n", namespace, "port-forward", what, f":{port}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout is not None
+                found = re.match(r"Forwarding from (127\.0\.0\.1:\d+) ", process.stdout.readline())
+                assert found is not None
+                yield found[1]
+            finally:
+                process.terminate()
 
     def kubeconfig_for(self, namespace: str, service_account: str) -> Path:
         """Access with the rights of a service account, and no others, for ten hours."""

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,20 +48,6 @@ def can(cluster: Cluster, verb: str, resource: str, *whom: str) -> bool:
     """Whether somebody may do that to RESOURCE, RESOURCE/NAME or RESOURCE#SUBRESOURCE."""
     resource, _, part = resource.partition("#")
     return cluster.kubectl("auth", "can-i", verb, resource, f"--subresource={part}", *whom, check=False) == "yes\n"
-
-
-@contextmanager
-def forwarded(cluster: Cluster, namespace: str, what: str, port: int) -> Iterator[str]:
-    """The address at which a port of the cluster is reached from here."""
-    command = [cluster.program, "--kubeconfig", cluster.kubeconfig, "-n", namespace, "port-forward", what]
-    with subprocess.Popen([*command, f":{port}"], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            found = re.match(r"Forwarding from (127\.0\.0\.1:\d+) ", process.stdout.readline())
-            assert found is not None
-            yield f"http://{found[1]}"
-        finally:
-            process.terminate()
 
 
 @pytest.mark.usefixtures("crds")
@@ -176,8 +159,8 @@ def test_the_dashboard_serves_with_tokens_and_redis_from_secrets(
     cluster.apply(kube_namespace, tokens, valkey.secret("redis"))
     install(web={"enabled": True, "tokens": {"existingSecret": "tokens"}}, redis={"existingSecret": "redis"})
     cluster.kubectl("-n", kube_namespace, "rollout", "status", "deployment/jobyard-web", "--timeout=100s")
-    with forwarded(cluster, kube_namespace, "service/jobyard-web", 80) as address:
-        request = urllib.request.Request(f"{address}/api/access", headers={"Authorization": f"Bearer {secret}"})
+    with cluster.forwarded(kube_namespace, "service/jobyard-web", 80) as address:
+        request = urllib.request.Request(f"http://{address}/api/access", headers={"Authorization": f"Bearer {secret}"})
         with urllib.request.urlopen(request, timeout=10) as reply:
             assert json.load(reply) == {"scope": "read"}
 
