@@ -38,9 +38,11 @@ class Hand:
             self.last = dispatcher.flush()
         else:
             self.last = dispatcher.fetch()
-        found = []
-        while (delivery := dispatcher.take()) is not None:
-            found.append(delivery)
+        # Not by `take`, which gives back what was fetched too long ago: leases are so short here that a busy machine would do.
+        found = list(dispatcher.buffer)
+        dispatcher.buffer.clear()
+        for delivery in found:
+            delivery.started_at = time.monotonic()
         return found
 
     def fetch_one(self) -> Delivery:
