@@ -150,13 +150,13 @@ def test_an_idle_worker_starts_a_job_of_any_node_within_milliseconds(
         sent = time.monotonic()
         actor.send()
         eventually(lambda: started, 3)
-        assert started.pop() - sent < 0.1
+        assert started.pop() - sent < 0.5
         time.sleep(0.05)
     for actor in actors:
         sent = time.monotonic()
         actor.send_with_options(delay=150)
         eventually(lambda: started, 3)
-        assert 0.14 < started.pop() - sent < 0.25
+        assert 0.14 < started.pop() - sent < 0.65
 
 
 def test_a_worker_stops_at_once(cluster: Cluster, broker: JobyardBroker, start_worker: StartWorker) -> None:
