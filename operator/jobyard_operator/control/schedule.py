@@ -97,7 +97,8 @@ class ScheduleController:
                 problem, made = str(error), None
                 self._context.must_lead()
                 await ask(schedules.apply, queue, epoch, schedule, taken_back(seen))
-            seen = await ask(schedules.observe, queue, uid)
+            if made is None or made.effects:
+                seen = await ask(schedules.observe, queue, uid)
         except Superseded:
             raise
         except BrokerError as error:

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from jobyard_operator.core.explained import Explained
 
 
-class Reason(StrEnum):
+class Reason(Explained):
     """The one reason of a decision. `explanation` is the sentence in the documentation."""
-
-    explanation: str
-
-    def __new__(cls, value: str, explanation: str = "") -> Reason:
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.explanation = explanation
-        return member
 
     SLO_BACKLOG = "SloBacklog", "So many are needed for the waiting jobs to start within targetWaitSeconds."
     STEADY_LOAD = "SteadyLoad", "So many are needed for the jobs that arrive, at the utilization aimed at."
@@ -41,16 +33,8 @@ class Reason(StrEnum):
     EXTERNAL = "External", "scaling.mode is External: somebody else decides."
 
 
-class Bound(StrEnum):
+class Bound(Explained):
     """A bound that changed the number; a decision lists all that did, in the order in which they acted."""
-
-    explanation: str
-
-    def __new__(cls, value: str, explanation: str = "") -> Bound:
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.explanation = explanation
-        return member
 
     USEFUL = "UsefulThreads", "Not more threads than jobs."
     RATE = "RateLimit", "Not more than the queue's rate limit lets start."

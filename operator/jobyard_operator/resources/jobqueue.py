@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from jobyard_operator.resources.meta import API_VERSION, Condition, Count, Int32, Metadata, Model, Time, rule, rules
+from jobyard_operator.resources.meta import API_VERSION, Conditions, Count, Int32, Metadata, Model, Time, rule, rules
 from jobyard_operator.resources.policy import Policy
 from jobyard_operator.resources.scaling import Replicas, Scaling
 from jobyard_operator.resources.worker import Worker
@@ -147,6 +147,17 @@ class CommandStatus(Model):
     finished_time: Annotated[Time | None, Field(description="When it was done.")] = None
 
 
+#: Of a status.
+Commands = Annotated[
+    list[CommandStatus],
+    Field(
+        max_length=16,
+        description="The last commands given by annotation.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["annotation"]},
+    ),
+]
+
+
 class JobQueueStatus(Model):
     """What was seen last. Live numbers are in the metrics; these are written at most every few seconds."""
 
@@ -165,22 +176,8 @@ class JobQueueStatus(Model):
     dead: Annotated[Count, Field(description="Dead letters.")] = 0
     oldest_seconds: Annotated[Count, Field(description="For how many seconds the first waiting job has waited.")] = 0
     decision: Annotated[DecisionStatus | None, Field(description="The autoscaler's last decision.")] = None
-    commands: Annotated[
-        list[CommandStatus],
-        Field(
-            max_length=16,
-            description="The last commands given by annotation.",
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["annotation"]},
-        ),
-    ] = Field(default_factory=list)
-    conditions: Annotated[
-        list[Condition],
-        Field(
-            max_length=16,
-            description="Ready sums up the others.",
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-        ),
-    ] = Field(default_factory=list)
+    commands: Commands = Field(default_factory=list)
+    conditions: Conditions = Field(default_factory=list)
 
 
 class JobQueue(Model):

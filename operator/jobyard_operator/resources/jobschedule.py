@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from jobyard_operator.resources.jobqueue import DNS_NAME, CommandStatus
-from jobyard_operator.resources.meta import API_VERSION, Condition, Count, Int32, Metadata, Model, Time, rule, rules
+from jobyard_operator.resources.jobqueue import DNS_NAME, Commands
+from jobyard_operator.resources.meta import API_VERSION, Conditions, Count, Int32, Metadata, Model, Time, rule, rules
 
 #: Cron with or without seconds, @name, or a time. What it means in detail is checked by the operator.
 _CRON = r"([^\s@]+\s+){4,5}[^\s@]+"
@@ -256,22 +256,8 @@ class JobScheduleStatus(Model):
         Field(default_factory=list)
     )
     counters: Annotated[Counters, Field(description="Since the schedule was created.")] = Counters()
-    commands: Annotated[
-        list[CommandStatus],
-        Field(
-            max_length=16,
-            description="The last commands given by annotation.",
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["annotation"]},
-        ),
-    ] = Field(default_factory=list)
-    conditions: Annotated[
-        list[Condition],
-        Field(
-            max_length=16,
-            description="Ready sums up the others.",
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-        ),
-    ] = Field(default_factory=list)
+    commands: Commands = Field(default_factory=list)
+    conditions: Conditions = Field(default_factory=list)
 
 
 class JobSchedule(Model):

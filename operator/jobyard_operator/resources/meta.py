@@ -73,6 +73,17 @@ class Condition(Model):
     ] = 0
 
 
+#: Of a status.
+Conditions = Annotated[
+    list[Condition],
+    Field(
+        max_length=16,
+        description="Ready sums up the others.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    ),
+]
+
+
 def rule(expression: str, message: str, **more: Any) -> dict[str, Any]:
     """One CEL rule for `x-kubernetes-validations`; the message says what to change."""
     return {"rule": expression, "message": message, **more}

@@ -12,10 +12,10 @@ import json
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from itertools import chain, islice
 from typing import Final
 
+from jobyard_operator.core.explained import Explained
 from jobyard_operator.core.schedules.cron import ScheduleError
 from jobyard_operator.core.schedules.expressions import moment
 from jobyard_operator.core.schedules.seen import Recorded, Seen
@@ -35,16 +35,8 @@ _SECOND: Final = timedelta(seconds=1)
 LONGEST_PAUSE: Final = timedelta(minutes=1)
 
 
-class Idle(StrEnum):
+class Idle(Explained):
     """Why a schedule fires nothing now. `explanation` is the sentence in its conditions."""
-
-    explanation: str
-
-    def __new__(cls, value: str, explanation: str = "") -> Idle:
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.explanation = explanation
-        return member
 
     SUSPENDED = "SpecSuspended", "spec.suspend is set: nothing fires."
     FAILURES = (
